@@ -1,0 +1,34 @@
+"""The deploy contract: manifest schema, reader and writer."""
+
+from edge_vss.bundle.files import Bundle, load_bundle, read_manifest, write_bundle
+from edge_vss.bundle.schema import (
+    SCHEMA_VERSION,
+    ClassInfo,
+    EngineRef,
+    FileRecord,
+    Golden,
+    InputSpec,
+    Manifest,
+    OutputSpec,
+    Storage,
+    Variant,
+    check_manifest,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Bundle",
+    "ClassInfo",
+    "EngineRef",
+    "FileRecord",
+    "Golden",
+    "InputSpec",
+    "Manifest",
+    "OutputSpec",
+    "Storage",
+    "Variant",
+    "check_manifest",
+    "load_bundle",
+    "read_manifest",
+    "write_bundle",
+]

@@ -1,0 +1,275 @@
+"""The manifest: what a bundle says of itself. One schema for every reader and writer.
+
+``manifest.json`` is these types, written by msgspec: unknown fields are refused, fields at their default may be left
+out. The native reader accepts exactly the same files; ``tests/bundle/manifests`` holds good and bad ones for both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from edge_vss.executor import check_schedule
+from edge_vss.frame import ColourMatrix, ColourRange
+from edge_vss.graph import DTYPE_BYTES, NAME, DType, Graph
+from edge_vss.schedule import Adaptive, Schedule
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ClassInfo",
+    "EngineRef",
+    "FileRecord",
+    "Golden",
+    "InputSpec",
+    "Manifest",
+    "OutputSpec",
+    "Storage",
+    "Variant",
+    "check_manifest",
+]
+
+SCHEMA_VERSION = 1
+MAX_SIDE = 16384
+MAX_FILE_BYTES = 1 << 32
+PATH = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*(/[A-Za-z0-9_\-][A-Za-z0-9_.\-]*)*")
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of the values below."""
+
+
+class ClassInfo(_Value, frozen=True, kw_only=True):
+    """One class of a label map."""
+
+    name: str
+    colour: tuple[int, int, int]
+    """RGB, each in 0..255."""
+
+
+class InputSpec(_Value, frozen=True, kw_only=True):
+    """How a camera frame becomes the network's input: fit, colour, normalise."""
+
+    height: int
+    width: int
+    fit: Literal["stretch", "letterbox", "crop"] = "stretch"
+    """``stretch`` fills the input; ``letterbox`` keeps the aspect and pads; ``crop`` keeps the aspect and cuts."""
+    pad: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Letterbox colour, channels in ``order``, 0..255."""
+    resampling: Literal["bilinear"] = "bilinear"
+    """Half-pixel centres, no antialiasing."""
+    order: Literal["rgb", "bgr"] = "rgb"
+    """Channel order of the network's input."""
+    matrix: ColourMatrix = "bt601"
+    """For YUV sources that do not say."""
+    range: ColourRange = "limited"
+    """For YUV sources that do not say."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Subtracted, channels in ``order``, in 0..255 units."""
+    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    """Divided by, channels in ``order``, in 0..255 units, > 0."""
+
+
+class OutputSpec(_Value, frozen=True, kw_only=True):
+    """How an output tensor becomes a label map."""
+
+    name: str
+    tensor: str
+    kind: Literal["scores", "labels", "binary"] = "scores"
+    """``scores`` (1, C, H, W): upsample and take the best class; ``labels`` (1, H, W) uint8, int32 or int64 as they
+    are; ``binary`` (1, 1, H, W): one score, label 1 where it is > 0."""
+    classes: tuple[ClassInfo, ...]
+    """Label id -> class; one per score channel (two for ``binary``)."""
+    ignored: tuple[int, ...] = ()
+    """Score channels that never win."""
+    upsampling: Literal["bilinear", "nearest"] = "bilinear"
+    """How scores grow to the size of the label map; ``labels`` are always taken nearest."""
+    corners: Literal["half_pixel", "align_corners"] = "half_pixel"
+    """Which points of the two grids coincide."""
+
+
+class Storage(_Value, frozen=True, kw_only=True):
+    """How one variant stores a tensor that crosses from stage to stage: real = scale * (stored - zero_point)."""
+
+    dtype: DType
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+class EngineRef(_Value, frozen=True, kw_only=True):
+    """What computes a stage in one variant: an engine file, or an operation that the host registers by name."""
+
+    file: str = ""
+    operation: str = ""
+
+
+class Golden(_Value, frozen=True, kw_only=True):
+    """What a schedule must give on the golden frames."""
+
+    labels: str
+    """A .npz file: one (frames, H, W) uint8 array per output."""
+    tolerance: float
+    """Share of pixels that may differ."""
+    fired: tuple[tuple[str, ...], ...]
+    """Per frame, in graph order."""
+    changes: tuple[dict[str, float], ...]
+    """Per frame: stage -> signal, where there was a reference."""
+    age_frames: tuple[dict[str, int], ...]
+    """Per frame: output tensor -> age."""
+
+
+class Variant(_Value, frozen=True, kw_only=True):
+    """One complete, self-consistent way to compute every stage."""
+
+    name: str
+    backend: str
+    precision: str
+    engines: dict[str, EngineRef]
+    """One per stage."""
+    tensors: dict[str, Storage] = {}
+    """Tensors stored otherwise than as trained."""
+    thresholds: dict[str, dict[str, float]] = {}
+    """Schedule -> stage -> threshold, where this variant's differ from the clock's own."""
+    golden: dict[str, Golden] = {}
+    """Schedule -> what it must give."""
+
+
+class FileRecord(_Value, frozen=True, kw_only=True):
+    """Size and digest of a file, checked before anything reads it."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(_Value, frozen=True, kw_only=True):
+    """Everything a runtime must know of a bundle."""
+
+    schema: int
+    name: str
+    input: InputSpec
+    graph: Graph
+    outputs: tuple[OutputSpec, ...]
+    schedules: tuple[Schedule, ...]
+    ladder: tuple[str, ...] = ()
+    """Schedules from the richest to the cheapest, for a deadline; the last re-uses the label map."""
+    variants: tuple[Variant, ...]
+    golden_frames: str = ""
+    """A .npz file with ``frames`` (frames, H, W, 3) uint8 RGB and ``pts_us`` (frames,) int64."""
+    calibration: dict[str, str | float | int] = {}
+    """What thresholds and ranges were set on."""
+    provenance: dict[str, str] = {}
+    """Where the weights come from."""
+    files: dict[str, FileRecord] = {}
+    """Every other file of the bundle."""
+
+    def schedule(self, name: str, variant: Variant | None = None) -> Schedule:
+        """A schedule by name, with the thresholds of ``variant``; KeyError where there is none."""
+        found = {schedule.name: schedule for schedule in self.schedules}[name]
+        return found.with_thresholds(variant.thresholds.get(name, {})) if variant else found
+
+    def storage(self, variant: Variant, tensor: str) -> Storage:
+        """How ``variant`` stores ``tensor``."""
+        return variant.tensors.get(tensor, Storage(dtype=self.graph.tensor(tensor).dtype))
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Check what the types cannot say.
+
+    Raises:
+        ValueError: One line: what is wrong and where.
+    """
+    if manifest.schema != SCHEMA_VERSION:
+        raise ValueError(f"schema version {manifest.schema} is not known, this build reads {SCHEMA_VERSION}")
+    _check_input(manifest)
+    names = [schedule.name for schedule in manifest.schedules]
+    for kind, found in (
+        ("schedule", names),
+        ("variant", [variant.name for variant in manifest.variants]),
+        ("output", [output.name for output in manifest.outputs]),
+    ):
+        if not found:
+            raise ValueError(f"there is no {kind}")
+        for name in found:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"{kind} name {name!r} is not a letter followed by letters, digits or '_.-'")
+            if found.count(name) > 1:
+                raise ValueError(f"two {kind}s are called {name!r}")
+    for schedule in manifest.schedules:
+        check_schedule(manifest.graph, schedule)
+    for name in manifest.ladder:
+        if name not in names:
+            raise ValueError(f"the ladder names schedule {name!r}, which does not exist")
+    for output in manifest.outputs:
+        _check_output(manifest, output)
+    for variant in manifest.variants:
+        _check_variant(manifest, variant)
+    for path, record in manifest.files.items():
+        if not PATH.fullmatch(path) or path == "manifest.json" or len(path) > 240:
+            raise ValueError(f"file path {path!r} is not a plain relative path")
+        if not 0 <= record.bytes <= MAX_FILE_BYTES or not re.fullmatch(r"[0-9a-f]{64}", record.sha256):
+            raise ValueError(f"file {path!r} has no proper size and sha256")
+    if manifest.golden_frames and manifest.golden_frames not in manifest.files:
+        raise ValueError(f"golden frames {manifest.golden_frames!r} are not among the files")
+
+
+def _check_input(manifest: Manifest) -> None:
+    spec = manifest.input
+    if not (1 <= spec.height <= MAX_SIDE and 1 <= spec.width <= MAX_SIDE):
+        raise ValueError(f"input size {spec.height}x{spec.width} is not within 1..{MAX_SIDE}")
+    image = manifest.graph.tensor(manifest.graph.image)
+    if image.shape != (1, 3, spec.height, spec.width):
+        raise ValueError(f"image tensor {image.name!r} has shape {image.shape}, the input is (1, 3, H, W) of its size")
+    if not all(0.0 < value < 1e6 for value in spec.std) or not all(abs(value) < 1e6 for value in spec.mean):
+        raise ValueError(f"mean {spec.mean} or std {spec.std} is out of range (0..255 units, std > 0)")
+    if not all(0.0 <= value <= 255.0 for value in spec.pad):
+        raise ValueError(f"pad {spec.pad} is not within 0..255")
+
+
+def _check_output(manifest: Manifest, output: OutputSpec) -> None:
+    where = f"output {output.name!r}"
+    if output.tensor not in manifest.graph.outputs:
+        raise ValueError(f"{where}: tensor {output.tensor!r} is not an output of the graph")
+    tensor, count = manifest.graph.tensor(output.tensor), len(output.classes)
+    want_rank = 3 if output.kind == "labels" else 4
+    if len(tensor.shape) != want_rank or tensor.shape[0] != 1:
+        raise ValueError(f"{where}: {output.kind} tensor {tensor.name!r} has shape {tensor.shape}")
+    channels = {"scores": tensor.shape[1], "binary": 2, "labels": count}[output.kind]
+    if output.kind == "binary" and tensor.shape[1] != 1:
+        raise ValueError(f"{where}: a binary output has one channel, got shape {tensor.shape}")
+    if not 1 <= count <= 255 or count != channels:
+        raise ValueError(f"{where}: {count} classes for {channels} score channels")
+    dtypes = ("uint8", "int32", "int64") if output.kind == "labels" else ("float32", "float16")
+    if tensor.dtype not in dtypes:
+        raise ValueError(f"{where}: {output.kind} are {' or '.join(dtypes)}, {tensor.name!r} is {tensor.dtype}")
+    if any(not 0 <= channel < count for channel in output.ignored) or len(set(output.ignored)) >= count:
+        raise ValueError(f"{where}: ignored channels {output.ignored} of {count}")
+    if any(not 0 <= value <= 255 for info in output.classes for value in info.colour):
+        raise ValueError(f"{where}: a colour is not within 0..255")
+
+
+def _check_variant(manifest: Manifest, variant: Variant) -> None:
+    where = f"variant {variant.name!r}"
+    if set(variant.engines) != {stage.name for stage in manifest.graph.stages}:
+        odd = set(variant.engines) ^ {stage.name for stage in manifest.graph.stages}
+        raise ValueError(f"{where}: engines and stages differ: {', '.join(sorted(odd))}")
+    for stage, engine in variant.engines.items():
+        if bool(engine.file) == bool(engine.operation):
+            raise ValueError(f"{where}, stage {stage!r}: want either a file or an operation")
+        if engine.file and engine.file not in manifest.files:
+            raise ValueError(f"{where}, stage {stage!r}: {engine.file!r} is not among the files")
+    known = {tensor.name for tensor in manifest.graph.tensors}
+    for name, storage in variant.tensors.items():
+        if name not in known:
+            raise ValueError(f"{where}: stores tensor {name!r}, which the graph lacks")
+        if not 0.0 < storage.scale < 1e12 or abs(storage.zero_point) > 1 << (8 * DTYPE_BYTES[storage.dtype] - 1):
+            raise ValueError(f"{where}: tensor {name!r} has scale {storage.scale}, zero point {storage.zero_point}")
+    schedules = {schedule.name: schedule for schedule in manifest.schedules}
+    for name, thresholds in variant.thresholds.items():
+        clocks = schedules[name].clocks if name in schedules else {}
+        for stage, threshold in thresholds.items():
+            if not isinstance(clocks.get(stage), Adaptive) or not 0.0 <= threshold <= 1.0:
+                raise ValueError(f"{where}: threshold {threshold} of schedule {name!r}, stage {stage!r} fits no clock")
+    for name, golden in variant.golden.items():
+        if name not in schedules or golden.labels not in manifest.files:
+            raise ValueError(f"{where}: golden of schedule {name!r} has no schedule or no file")
