@@ -55,8 +55,8 @@ class InputSpec(_Value, frozen=True, kw_only=True):
     width: int
     fit: Literal["stretch", "letterbox", "crop"] = "stretch"
     """``stretch`` fills the input; ``letterbox`` keeps the aspect and pads; ``crop`` keeps the aspect and cuts."""
-    pad: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Letterbox colour, channels in ``order``, 0..255."""
+    pad: float = 0.0
+    """Level of every channel in letterbox borders, 0..255."""
     resampling: Literal["bilinear"] = "bilinear"
     """Half-pixel centres, no antialiasing."""
     order: Literal["rgb", "bgr"] = "rgb"
@@ -222,7 +222,7 @@ def _check_input(manifest: Manifest) -> None:
         raise ValueError(f"image tensor {image.name!r} has shape {image.shape}, the input is (1, 3, H, W) of its size")
     if not all(0.0 < value < 1e6 for value in spec.std) or not all(abs(value) < 1e6 for value in spec.mean):
         raise ValueError(f"mean {spec.mean} or std {spec.std} is out of range (0..255 units, std > 0)")
-    if not all(0.0 <= value <= 255.0 for value in spec.pad):
+    if not 0.0 <= spec.pad <= 255.0:
         raise ValueError(f"pad {spec.pad} is not within 0..255")
 
 
