@@ -1,0 +1,145 @@
+"""Ground and sky: what fills the picture before anything stands in it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_vss.data.street.config import BUILDING, PAVEMENT, ROAD, SKY, TREE
+from edge_vss.data.street.path import CentreLine, Pose
+from edge_vss.data.street.raster import Screen
+from edge_vss.data.street.texture import noise_tile
+from edge_vss.data.street.theme import Theme
+
+__all__ = ["CrossSection", "draw_ground", "draw_sky"]
+
+_STEP_M = 0.04
+_REACH_M = 60.0
+_FAR_M = 320.0
+
+
+class CrossSection:
+    """Colour and class across the street, for the four cases of side streets: none, left, right, both."""
+
+    def __init__(self, theme: Theme) -> None:
+        d = np.arange(-_REACH_M, _REACH_M, _STEP_M) + _STEP_M / 2
+        self.labels = np.zeros((4, d.size), np.uint8)
+        self.colour = np.zeros((4, d.size, 4), np.float32)
+        for case in range(4):
+            self.labels[case], self.colour[case, :, :3] = _cross_section(d, theme, bool(case & 1), bool(case & 2))
+        self.colour[..., 3] = np.where(self.labels == ROAD, theme.road_grain, theme.pavement_grain)
+
+
+def _cross_section(d: NDArray[np.float64], theme: Theme, left: bool, right: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    side = np.abs(d)
+    kerb, path = theme.half_road_m, theme.half_road_m + theme.pavement_m
+    labels = np.full(d.size, PAVEMENT, np.uint8)
+    colour = np.empty((d.size, 3), np.float32)
+    colour[:] = theme.pavement_colour
+    colour[np.abs(side - kerb) < 0.09] = theme.kerb_colour
+    beyond = side > path
+    labels[beyond] = TREE if theme.verge else PAVEMENT
+    colour[beyond] = theme.verge_colour
+    road = side < kerb
+    for lined in theme.edge_lines_m:
+        colour[road & (np.abs(kerb - lined - side) < 0.05)] = theme.edge_colour
+    labels[road] = ROAD
+    plain = road & (colour == np.float32(theme.pavement_colour)).all(1)
+    colour[plain] = theme.road_colour
+    for opened, there in ((left, d < 0), (right, d > 0)):
+        if opened:
+            mouth = there & (side > kerb - 0.5)
+            labels[mouth], colour[mouth] = ROAD, theme.road_colour
+    return labels, colour
+
+
+def draw_ground(screen: Screen, pose: Pose, line: CentreLine, section: CrossSection, openings: NDArray[np.int64], theme: Theme) -> None:
+    """Fill everything below the horizon.
+
+    Args:
+        openings: Case of the cross-section per half metre of z from ``floor(pose.z) - 20``, shape ``(K,)``.
+    """
+    rotation = pose.rotation()
+    # Rows of the inverse of [x axis, z axis, origin - eye] in camera axes, see raster.
+    basis = np.stack([rotation[:, 0], rotation[:, 2], rotation @ np.array([0.0, -pose.height_m, 0.0])], 1)
+    inverse = np.linalg.inv(basis).astype(np.float32)
+    top = _first_ground_row(screen, inverse)
+    if top >= screen.height:
+        return
+    ray_x, ray_y = screen.ray_x, screen.ray_y[top:, None]
+    (ax, ay, a1), (bx, by, b1), (wx, wy, w1) = inverse
+    nearness = wx * ray_x + (wy * ray_y + w1)
+    np.maximum(nearness, 1 / _FAR_M / 4, out=nearness)
+    depth = 1 / nearness
+    x = (ax * ray_x + (ay * ray_y + a1)) * depth
+    z = (bx * ray_x + (by * ray_y + b1)) * depth
+    x += np.float32(pose.x)
+    base = np.floor(pose.z) - 20
+    table_z = base + np.arange(int(_FAR_M + 40) * 2) * 0.5
+    row = np.clip((z + np.float32(pose.z - base)) * 2, 0, table_z.size - 1.001)
+    step = row.astype(np.int32)
+    row -= step
+    centre = line.x(np.append(table_z, table_z[-1] + 0.5)).astype(np.float32)
+    d = x - (centre[:-1].take(step) + np.diff(centre).take(step) * row)
+    d *= np.cos(line.heading(table_z)).astype(np.float32).take(step)
+    column = np.clip((d + np.float32(_REACH_M)) * np.float32(1 / _STEP_M), 0, section.labels.shape[1] - 1).astype(np.int32)
+    column += openings.astype(np.int32).take(step, mode="clip") * np.int32(section.labels.shape[1])
+    labels = section.labels.ravel().take(column)
+    colour = section.colour.reshape(-1, 4).take(column, 0)
+    z += np.float32(pose.z % 4096)
+    grain = _grain(x, z, depth, theme)
+    colour[..., :3] *= (1 + colour[..., 3] * grain)[..., None]
+    screen.colour[top:] = np.clip(colour, 0, 255, out=colour)
+    screen.colour[top:, :, 3] = 255
+    screen.labels[top:] = labels
+    screen.nearness[top:] = nearness
+
+
+def _first_ground_row(screen: Screen, inverse: NDArray[np.float32]) -> int:
+    nearness = inverse[2, 0] * 0 + inverse[2, 1] * screen.ray_y + inverse[2, 2]
+    return int(np.argmax(nearness > 1 / _FAR_M)) if (nearness > 1 / _FAR_M).any() else screen.height
+
+
+def _grain(x: NDArray[np.float32], z: NDArray[np.float32], depth: NDArray[np.float32], theme: Theme) -> NDArray[np.float32]:
+    """Roughness of the ground: fine grain that fades with distance over coarse stains, (H, W) float32."""
+    tile = noise_tile(theme.seed % 8)
+    size = tile.shape[0] - 1
+    fine = tile.ravel().take(((x * 23).astype(np.int32) & size) * (size + 1) + ((z * 23).astype(np.int32) & size))
+    coarse = tile.ravel().take(((x * 3).astype(np.int32) & size) * (size + 1) + ((z * 1).astype(np.int32) & size))
+    fine *= 6 / (6 + depth)
+    fine += coarse
+    return fine
+
+
+def draw_sky(screen: Screen, pose: Pose, theme: Theme) -> None:
+    """Fill the whole picture with sky and, along the horizon, a far row of trees and houses."""
+    rotation = pose.rotation()
+    elevation = -(screen.ray_y + np.float32(np.tan(pose.pitch)))[:, None]
+    share = np.clip(elevation / np.float32(0.7), 0, 1)
+    colour = np.asarray(theme.sky_low, np.float32) * (1 - share[..., None]) + np.asarray(theme.sky_high, np.float32) * share[..., None]
+    rows = min(screen.height, int(np.argmax(elevation[:, 0] < -0.03)) or screen.height)
+    sky = np.repeat(colour[:rows], screen.width, 1)
+    if theme.cloud > 0:
+        tile = noise_tile(8 + theme.seed % 8)
+        size = tile.shape[0] - 1
+        height = 60 / np.maximum(elevation[:rows], 0.04) + np.zeros((1, screen.width), np.float32)
+        turn = np.float32(pose.yaw)
+        u = (height * (screen.ray_x + turn)).astype(np.int32) & size
+        v = (height + np.float32(theme.cloud_shift)).astype(np.int32) & size
+        cover = np.clip((tile.ravel().take(u * (size + 1) + v) + np.float32(theme.cloud_cover)) * np.float32(theme.cloud), 0, 1)
+        sky += (np.asarray(theme.cloud_colour, np.float32) - sky) * cover[..., None]
+    screen.colour[:rows, :, :3] = np.clip(sky, 0, 255)
+    screen.colour[:, :, 3] = 255
+    screen.labels[:] = SKY
+    azimuth = (np.arctan2(screen.ray_x, 1) + pose.yaw) % (2 * np.pi)
+    column = (azimuth / (2 * np.pi) * theme.skyline.shape[0]).astype(np.int64) % theme.skyline.shape[0]
+    behind = elevation < theme.skyline[column][None, :]
+    behind &= (elevation > -0.2)
+    wood = theme.skyline_wood[column]
+    tint = np.zeros((screen.width, 4), np.uint8)
+    tint[:, :3] = np.clip(theme.skyline_colour[column], 0, 255)
+    tint[:, 3] = 255
+    np.copyto(screen.packed, tint.view(np.uint32)[:, 0][None, :], where=behind)
+    np.copyto(screen.labels, np.where(wood, TREE, BUILDING).astype(np.uint8)[None, :], where=behind)
+    screen.nearness[behind] = 1 / _FAR_M
+    del rotation

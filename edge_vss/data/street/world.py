@@ -1,0 +1,90 @@
+"""The street world: one clip, any frame of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_vss.data.street.config import StreetConfig, StreetFrame
+from edge_vss.data.street.ground import CrossSection, draw_ground, draw_sky
+from edge_vss.data.street.kit import EMPTY, Kit
+from edge_vss.data.street.layout import BLOCK_M, build_block, openings_of
+from edge_vss.data.street.lens import Lens
+from edge_vss.data.street.path import CentreLine, Journey, Pose
+from edge_vss.data.street.raster import Screen
+from edge_vss.data.street.theme import make_theme
+from edge_vss.data.street.traffic import Traffic
+
+__all__ = ["StreetWorld"]
+
+_VIEW_M = 170.0
+
+
+class StreetWorld:
+    """A clip of a procedural street; a frame depends on the config and its index alone."""
+
+    def __init__(self, config: StreetConfig) -> None:
+        self.config = config
+        self.theme = make_theme(config.seed)
+        rng = np.random.default_rng([config.seed, 1])
+        self._line = CentreLine(rng, config.motion)
+        self._kit = Kit(self.theme, self._line)
+        lane_d = -self._lane(rng)
+        self._journey = Journey(rng, config.motion, self._line, lane_d)
+        self._traffic = Traffic(self._kit, self._journey, rng, lane_d)
+        self._section = CrossSection(self.theme)
+        self._lens = Lens(config.seed, config.height, config.width)
+        self._focal = config.width / 2 / np.tan(rng.uniform(0.42, 0.58))
+        self._horizon = float(rng.uniform(0.42, 0.52))
+        self._block = lru_cache(maxsize=64)(lambda block: build_block(self._kit, block))
+
+    def _lane(self, rng: np.random.Generator) -> float:
+        theme = self.theme
+        if theme.lanes > 1:
+            return float(theme.half_road_m * rng.choice([0.25, 0.7]))
+        inner = theme.half_road_m - (2.0 if theme.half_road_m > 4.2 else 0.0)
+        return float(max(1.3, inner * 0.5))
+
+    def pose(self, index: int) -> Pose:
+        """Where the camera is at a frame."""
+        return self._journey.pose(index / self.config.fps)
+
+    def render(self, index: int) -> StreetFrame:
+        """Render frame ``index`` (>= 0), in any order."""
+        if index < 0:
+            raise ValueError(f"frame index must be >= 0, got {index}")
+        config, time_s = self.config, index / self.config.fps
+        pose = self._journey.pose(time_s)
+        screen = Screen(config.height, config.width, float(self._focal), self._horizon)
+        draw_sky(screen, pose, self.theme)
+        draw_ground(screen, pose, self._line, self._section, self._openings(pose.z), self.theme)
+        first, last = int((pose.z - 25) // BLOCK_M), int((pose.z + _VIEW_M) // BLOCK_M)
+        still = [self._block(block) for block in range(first, last + 1)]
+        screen.draw(np.concatenate([EMPTY, *still, self._traffic.surfaces(time_s)]), self._kit.textures, pose)
+        rgb = self._haze(screen)
+        if config.look == "camera":
+            rgb = self._lens.apply(rgb, index, time_s)
+        with np.errstate(divide="ignore"):
+            depth = 1 / screen.nearness
+        pts_us = round(index * 1e6 / config.fps)
+        return StreetFrame(rgb=rgb, labels=screen.labels, instances=screen.instances, depth=depth, pts_us=pts_us, sequence=index)
+
+    def _openings(self, z: float) -> NDArray[np.int64]:
+        base = np.floor(z) - 20
+        table = np.zeros(760, np.int64)
+        for block in range(int(base // BLOCK_M), int((base + 380) // BLOCK_M) + 1):
+            case, gap0, gap1 = openings_of(self.theme.seed, block)
+            start, stop = (np.array([gap0, gap1]) + block * BLOCK_M - base) * 2
+            table[max(0, round(start)) : max(0, round(stop))] = case
+        return table
+
+    def _haze(self, screen: Screen) -> NDArray[np.uint8]:
+        """(H, W, 3) colours with the air in between."""
+        near = np.maximum(screen.nearness, 1e-3)
+        share = 1 - np.exp(np.float32(-self.theme.haze_per_m) / near)
+        share[screen.nearness == 0] = 0
+        colour = screen.colour[..., :3].astype(np.float32)
+        colour += (np.asarray(self.theme.haze_colour, np.float32) - colour) * share[..., None]
+        return colour.astype(np.uint8)
