@@ -63,7 +63,7 @@ def make_theme(seed: int) -> Theme:
     rng = np.random.default_rng([seed, 101])
     lanes = int(rng.choice([1, 1, 1, 2]))
     half_road = lanes * rng.uniform(2.8, 3.9) + (rng.uniform(1.5, 2.4) if rng.random() < 0.5 else 0.4)
-    pavement = rng.uniform(1.4, 4.0)
+    pavement = rng.uniform(1.6, 5.0)
     road = rng.uniform(55, 125) * (1 + rng.normal(0, 0.03, 3))
     path = rng.uniform(80, 175) * np.array([1.0, rng.uniform(0.93, 1.0), rng.uniform(0.84, 1.0)])
     verge = rng.random() < 0.35
@@ -73,7 +73,7 @@ def make_theme(seed: int) -> Theme:
         seed=seed,
         half_road_m=half_road,
         pavement_m=pavement,
-        setback_m=half_road + pavement + (rng.uniform(0.0, 1.0) if rng.random() < 0.5 else rng.uniform(2, 9)),
+        setback_m=half_road + pavement + (rng.uniform(0.0, 1.0) if rng.random() < 0.6 else rng.uniform(2, 7)),
         verge=verge,
         lanes=lanes,
         road_colour=_colour(road),
@@ -85,12 +85,12 @@ def make_theme(seed: int) -> Theme:
         road_grain=rng.uniform(0.02, 0.08),
         pavement_grain=rng.uniform(0.03, 0.1),
         floors=[(1, 3), (2, 3), (2, 5), (3, 6)][rng.integers(4)],
-        building_share=rng.choice([0.35, 0.7, 0.9, 1.0]),
+        building_share=rng.choice([0.45, 0.8, 0.95, 1.0]),
         tree_share=rng.choice([0.05, 0.25, 0.6, 0.9]),
         leafy_share=rng.choice([0.0, 0.3, 0.7, 1.0]),
         fence_share=rng.choice([0.1, 0.3, 0.6]),
         parked_share=rng.choice([0.05, 0.3, 0.6]),
-        person_share=rng.choice([0.2, 0.6, 1.2]),
+        person_share=rng.choice([0.4, 1.1, 2.2]),
         traffic=rng.uniform(0.3, 1.0),
         **_sky(rng),
         **_skyline(rng),

@@ -1,0 +1,123 @@
+"""A folder of the user's own: ``images/`` with ``labels/`` of the same stems, or one such pair per sub-folder (clip).
+
+Beside them, all optional: ``instances/`` (8- or 16-bit PNG), ``classes.json`` (a list of names or of
+``{"name", "colour"}``) or ``classes.txt`` (a name per line; CamVid's 11 classes where there is neither), and
+``dataset.json`` with ``{"fps": 15}``. Labels are 8-bit grey or palette PNGs of class ids, 255 = ignore.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import json
+from pathlib import Path
+from typing import Any
+
+from edge_vss.data.classes import CAMVID_CLASSES, ClassInfo
+from edge_vss.data.dataset import Dataset, FileClip, FileItem
+from edge_vss.data.images import IMAGE_SUFFIXES
+from edge_vss.errors import BadInput
+
+__all__ = ["open_folder"]
+
+
+def open_folder(rest: str) -> Dataset:
+    """Open ``PATH``."""
+    root = Path(rest).expanduser()
+    if not rest or not root.is_dir():
+        raise BadInput(f"folder: no folder {rest!r}")
+    classes = _classes(root)
+    places = [root] if (root / "images").is_dir() else sorted(path.parent for path in root.glob("*/images") if path.is_dir())
+    if not places:
+        raise BadInput(f"{root}: expected images/ (and labels/), or sub-folders with images/")
+    fps = _fps(root)
+    clips = tuple(_clip(place, root, fps, len(classes)) for place in places)
+    return Dataset(classes=classes, clips=clips)
+
+
+def _clip(place: Path, root: Path, fps: float | None, num_classes: int) -> FileClip:
+    images = _by_stem(place / "images", IMAGE_SUFFIXES)
+    if not images:
+        raise BadInput(f"{place / 'images'}: no pictures ({', '.join(IMAGE_SUFFIXES)})")
+    labels = _partners(place / "labels", images)
+    instances = _partners(place / "instances", images)
+    rate = _fps(place) or fps
+    items = tuple(
+        FileItem(image=path, labels=labels.get(stem), instances=instances.get(stem), pts_us=round(i * 1e6 / (rate or 1.0)))
+        for i, (stem, path) in enumerate(images.items())
+    )
+    return FileClip(name=root.name if place == root else place.name, fps=rate, items=items, num_classes=num_classes)
+
+
+def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            if path.stem in found:
+                raise BadInput(f"{path}: two pictures with the stem {path.stem!r}")
+            found[path.stem] = path
+    return found
+
+
+def _partners(folder: Path, images: dict[str, Path]) -> dict[str, Path]:
+    """Label or instance files by stem; none at all is fine, a gap is not."""
+    if not folder.is_dir():
+        return {}
+    found = _by_stem(folder, (".png",))
+    for stem, path in images.items():
+        if stem not in found:
+            raise BadInput(f"{path}: no partner {folder / (stem + '.png')}")
+    for stem, path in found.items():
+        if stem not in images:
+            raise BadInput(f"{path}: no picture with the stem {stem!r} in {folder.parent / 'images'}")
+    return found
+
+
+def _classes(root: Path) -> tuple[ClassInfo, ...]:
+    if (root / "classes.json").is_file():
+        listed = _json(root / "classes.json")
+        if not isinstance(listed, list) or not 1 <= len(listed) <= 255:
+            raise BadInput(f"{root / 'classes.json'}: expected a list of 1-255 classes")
+        return tuple(_class(entry, i, root / "classes.json") for i, entry in enumerate(listed))
+    if (root / "classes.txt").is_file():
+        lines = (root / "classes.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+        names = [line.strip() for line in lines if line.strip()]
+        if not 1 <= len(names) <= 255:
+            raise BadInput(f"{root / 'classes.txt'}: expected 1-255 names, one per line")
+        return tuple(ClassInfo(name, _some_colour(i)) for i, name in enumerate(names))
+    return CAMVID_CLASSES
+
+
+def _class(entry: Any, index: int, path: Path) -> ClassInfo:
+    if isinstance(entry, str):
+        return ClassInfo(entry, _some_colour(index))
+    if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+        colour = entry.get("colour", list(_some_colour(index)))
+        if isinstance(colour, list) and len(colour) == 3 and all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+            return ClassInfo(entry["name"], (colour[0], colour[1], colour[2]))
+    raise BadInput(f"{path}: class {index} should be a name or {{\"name\": ..., \"colour\": [r, g, b]}}, got {entry!r}")
+
+
+def _some_colour(index: int) -> tuple[int, int, int]:
+    """Hues by the golden ratio: neighbours look different."""
+    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1.0, 0.75, 0.6 + 0.35 * (index % 2))
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def _fps(folder: Path) -> float | None:
+    path = folder / "dataset.json"
+    if not path.is_file():
+        return None
+    facts = _json(path)
+    fps = facts.get("fps") if isinstance(facts, dict) else None
+    if fps is None:
+        return None
+    if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not 0 < fps <= 1000:
+        raise BadInput(f"{path}: fps should be a number in (0, 1000], got {fps!r}")
+    return float(fps)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path}: not valid JSON ({error})") from error
