@@ -76,7 +76,9 @@ def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     for name in splits:
         path = root / f"{name}.txt"
         if not path.is_file():
-            raise BadInput(f"camvid: {path} not found; expected lines of 'image label' (or 701_StillsRaw_full/ beside it)")
+            raise BadInput(
+                f"camvid: {path} not found; expected lines of 'image label' (or 701_StillsRaw_full/ beside it)"
+            )
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if line.strip():
                 pairs.append(_pair(root, path, number, line.split()))
@@ -101,7 +103,9 @@ def _original_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     images = {path.stem: path for path in sorted((root / "701_StillsRaw_full").glob("*.png"))}
     listing = root / f"{split}.txt"
     if listing.is_file():
-        stems = [Path(line.split()[0]).stem for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
+        stems = [
+            Path(line.split()[0]).stem for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()
+        ]
     elif split in ("train", "all"):
         stems = list(images)
     else:
@@ -110,7 +114,9 @@ def _original_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     for stem in stems:
         labels = root / "LabeledApproved_full" / f"{stem}_L.png"
         if stem not in images or not labels.is_file():
-            raise BadInput(f"camvid: no file {labels if stem in images else root / '701_StillsRaw_full' / (stem + '.png')}")
+            raise BadInput(
+                f"camvid: no file {labels if stem in images else root / '701_StillsRaw_full' / (stem + '.png')}"
+            )
         pairs.append((images[stem], labels))
     return pairs
 
@@ -126,7 +132,11 @@ def _clip(drive: str, pairs: list[tuple[Path, Path]], recode: object) -> FileCli
     ordered = len(numbers) > 1 and bool((steps > 0).all())
     step = float(np.median(steps)) if ordered else _CAMERA_HZ
     items = tuple(
-        FileItem(image=image, labels=labels, pts_us=round((number - numbers[0]) * 1e6 / _CAMERA_HZ) if ordered else i * 1_000_000)
+        FileItem(
+            image=image,
+            labels=labels,
+            pts_us=round((number - numbers[0]) * 1e6 / _CAMERA_HZ) if ordered else i * 1_000_000,
+        )
         for i, ((image, labels), number) in enumerate(zip(pairs, numbers, strict=True))
     )
     fps = _CAMERA_HZ / step if ordered else None

@@ -30,7 +30,7 @@ class Sample:
 
 
 class Clip(Protocol):
-    """Frames of one recording in their order. Reading happens on ``[i]``; a negative or too large i is an IndexError."""
+    """Frames of one recording in their order. ``[i]`` reads; i outside is an IndexError."""
 
     @property
     def name(self) -> str:
@@ -102,7 +102,8 @@ def check_labels(labels: NDArray[np.uint8], frame: Frame, path: Path, num_classe
     _check_size(labels.shape, frame, path)
     beyond = labels[(labels >= num_classes) & (labels != IGNORE)]
     if beyond.size:
-        raise BadInput(f"{path}: label {int(beyond.max())} with {num_classes} classes; expected 0-{num_classes - 1} or {IGNORE} (ignore)")
+        known = f"0-{num_classes - 1} or {IGNORE} (ignore)"
+        raise BadInput(f"{path}: label {int(beyond.max())} with {num_classes} classes; expected {known}")
 
 
 def _check_size(shape: tuple[int, ...], frame: Frame, path: Path) -> None:

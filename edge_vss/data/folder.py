@@ -26,7 +26,9 @@ def open_folder(rest: str) -> Dataset:
     if not rest or not root.is_dir():
         raise BadInput(f"folder: no folder {rest!r}")
     classes = _classes(root)
-    places = [root] if (root / "images").is_dir() else sorted(path.parent for path in root.glob("*/images") if path.is_dir())
+    places = (
+        [root] if (root / "images").is_dir() else sorted(path.parent for path in root.glob("*/images") if path.is_dir())
+    )
     if not places:
         raise BadInput(f"{root}: expected images/ (and labels/), or sub-folders with images/")
     fps = _fps(root)
@@ -42,7 +44,9 @@ def _clip(place: Path, root: Path, fps: float | None, num_classes: int) -> FileC
     instances = _partners(place / "instances", images)
     rate = _fps(place) or fps
     items = tuple(
-        FileItem(image=path, labels=labels.get(stem), instances=instances.get(stem), pts_us=round(i * 1e6 / (rate or 1.0)))
+        FileItem(
+            image=path, labels=labels.get(stem), instances=instances.get(stem), pts_us=round(i * 1e6 / (rate or 1.0))
+        )
         for i, (stem, path) in enumerate(images.items())
     )
     return FileClip(name=root.name if place == root else place.name, fps=rate, items=items, num_classes=num_classes)
@@ -94,7 +98,7 @@ def _class(entry: Any, index: int, path: Path) -> ClassInfo:
         colour = entry.get("colour", list(_some_colour(index)))
         if isinstance(colour, list) and len(colour) == 3 and all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
             return ClassInfo(entry["name"], (colour[0], colour[1], colour[2]))
-    raise BadInput(f"{path}: class {index} should be a name or {{\"name\": ..., \"colour\": [r, g, b]}}, got {entry!r}")
+    raise BadInput(f'{path}: class {index} should be a name or {{"name": ..., "colour": [r, g, b]}}, got {entry!r}')
 
 
 def _some_colour(index: int) -> tuple[int, int, int]:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 from edge_vss.data.colour import yuv444_to_rgb
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_SIDE_PX", "plane_bytes", "read_image", "read_index_image", "read_labels", "read_rgb"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_SIDE_PX",
+    "plane_bytes",
+    "plane_rows",
+    "read_image",
+    "read_index_image",
+    "read_labels",
+    "read_rgb",
+]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
 MAX_SIDE_PX = 16384
@@ -27,7 +38,14 @@ def read_image(path: Path, *, pts_us: int = 0, sequence: int = 0) -> Frame:
     if name in ("yuvj420p", "yuv420p"):
         planes = tuple(plane_bytes(picture, i) for i in range(3))
         return Frame(
-            format="i420", planes=planes, height=height, width=width, pts_us=pts_us, sequence=sequence, matrix="bt601", range="full"
+            format="i420",
+            planes=planes,
+            height=height,
+            width=width,
+            pts_us=pts_us,
+            sequence=sequence,
+            matrix="bt601",
+            range="full",
         )
     return Frame(format="rgb", planes=(_rgb(picture),), height=height, width=width, pts_us=pts_us, sequence=sequence)
 
@@ -39,10 +57,10 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
     """(H, W) uint8 as stored in an 8-bit grey or palette PNG."""
-    labels = read_index_image(path)
-    if labels.dtype != np.uint8:
+    stored = read_index_image(path)
+    if stored.dtype != np.uint8:
         raise BadInput(f"{path}: labels are 8-bit grey or palette PNGs, this one has 16 bits")
-    return labels
+    return stored.astype(np.uint8, copy=False)
 
 
 def read_index_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -52,18 +70,21 @@ def read_index_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     if name in ("gray", "pal8") and path.suffix.lower() not in (".jpg", ".jpeg"):
         return np.ascontiguousarray(plane_bytes(picture, 0))
     if name in ("gray16be", "gray16le"):
-        plane = picture.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width * 2]
+        rows = plane_rows(picture.planes[0])[: picture.height, : picture.width * 2]
         stored = np.ascontiguousarray(rows).view(">u2" if name == "gray16be" else "<u2")
         return stored.astype(np.uint16)
     raise BadInput(f"{path}: expected a grey or palette PNG that holds numbers, got {name}")
 
 
+def plane_rows(plane: VideoPlane) -> NDArray[np.uint8]:
+    """All bytes of a plane, (rows, bytes per row with padding) uint8, no copy."""
+    return np.frombuffer(cast(memoryview, plane), np.uint8).reshape(-1, plane.line_size)
+
+
 def plane_bytes(picture: VideoFrame, index: int) -> NDArray[np.uint8]:
     """One 8-bit plane, (rows, columns) uint8; rows are padded, no copy."""
     plane = picture.planes[index]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, : plane.width]
+    return plane_rows(plane)[: plane.height, : plane.width]
 
 
 def _decode(path: Path) -> VideoFrame:
@@ -74,9 +95,8 @@ def _decode(path: Path) -> VideoFrame:
             context = container.streams.video[0].codec_context
             if max(context.height, context.width) > MAX_SIDE_PX:
                 raise BadInput(f"{path}: {context.height}x{context.width} is larger than {MAX_SIDE_PX} pixels a side")
-            for picture in container.decode(video=0):
-                if picture.is_corrupt:
-                    break
+            picture: VideoFrame | None = next(container.decode(video=0), None)
+            if picture is not None and not picture.is_corrupt:
                 return picture
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such file") from error
@@ -93,8 +113,7 @@ def _reason(error: Exception) -> str:
 
 def _rgb(picture: VideoFrame) -> NDArray[np.uint8]:
     if picture.format.name == "rgb24":
-        plane = picture.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width * 3]
+        rows = plane_rows(picture.planes[0])[: picture.height, : picture.width * 3]
         return np.ascontiguousarray(rows).reshape(picture.height, picture.width, 3)
     if picture.format.name == "gray":
         return np.repeat(plane_bytes(picture, 0)[..., None], 3, -1)

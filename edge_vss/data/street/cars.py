@@ -11,6 +11,7 @@ from edge_vss.data.street.texture import Canvas, Colour, Texture
 
 __all__ = ["CarModel", "car_model"]
 
+# ruff: noqa: E501
 # Profile from the rear foot over the roof to the front foot, as (z, y) in metres.
 _PROFILES: tuple[tuple[float, tuple[tuple[float, float], ...], tuple[str, ...]], ...] = (
     (1.72, ((-2.0, 0.28), (-2.05, 0.95), (-1.8, 1.35), (-1.3, 1.5), (0.2, 1.46), (0.95, 0.98), (1.85, 0.8), (2.0, 0.28)),
@@ -85,7 +86,9 @@ def _part(part: str, body: Colour, seed: int, braking: bool) -> Texture:
         canvas.box(0.06, 0.06, 0.97, 0.94, (dark, dark * 1.05, dark * 1.12))
         if rng.random() < 0.7:  # what the glass mirrors
             light = rng.uniform(60, 160)
-            canvas.polygon([(0.06, 0.1), (0.06, rng.uniform(0.3, 0.9)), (0.6, 0.1)], (light, light * 1.03, light * 1.06))
+            canvas.polygon(
+                [(0.06, 0.1), (0.06, rng.uniform(0.3, 0.9)), (0.6, 0.1)], (light, light * 1.03, light * 1.06)
+            )
         for x in (0.3, 0.7):
             canvas.ellipse(0.75, x, 0.3, 0.09, (15, 15, 17))
     elif part == "rear":
@@ -106,7 +109,9 @@ def _part(part: str, body: Colour, seed: int, braking: bool) -> Texture:
     return canvas.texture()
 
 
-def _side(points: list[tuple[float, float]], rear: float, front: float, top: float, body: Colour, seed: int, shape: int) -> Texture:
+def _side(
+    points: list[tuple[float, float]], rear: float, front: float, top: float, body: Colour, seed: int, shape: int
+) -> Texture:
     rng = np.random.default_rng(seed)
     canvas = Canvas(64, 160)
     length = front - rear
@@ -130,7 +135,10 @@ def _side(points: list[tuple[float, float]], rear: float, front: float, top: flo
     else:
         waist = points[-3][1] + 0.06
         z0, z1 = points[1][0] + 0.25, points[-3][0] - 0.1
-        canvas.polygon([at(z0, waist), at(points[2][0] + 0.35, top - 0.16), at(points[4][0] - 0.05, top - 0.14), at(z1, waist)], pane)
+        canvas.polygon(
+            [at(z0, waist), at(points[2][0] + 0.35, top - 0.16), at(points[4][0] - 0.05, top - 0.14), at(z1, waist)],
+            pane,
+        )
         for z in (-0.75, 0.1):
             canvas.box(1 - (top - 0.1) / top, at(z, 0)[1], 1 - waist / top, at(z, 0)[1] + 0.015, body)
     for z in (points[0][0] + 0.72, points[-1][0] - 0.78):

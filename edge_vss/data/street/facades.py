@@ -29,7 +29,9 @@ def _wall(rng: np.random.Generator, height: int, width: int) -> tuple[Canvas, Co
     return canvas, colour
 
 
-def _window(canvas: Canvas, rng: np.random.Generator, box: tuple[float, float, float, float], trim: Colour, pane: Colour) -> None:
+def _window(
+    canvas: Canvas, rng: np.random.Generator, box: tuple[float, float, float, float], trim: Colour, pane: Colour
+) -> None:
     y0, x0, y1, x1 = box
     h, w = y1 - y0, x1 - x0
     canvas.box(y0 - 0.08 * h, x0 - 0.06 * w, y1 + 0.1 * h, x1 + 0.06 * w, trim)
@@ -55,14 +57,22 @@ def _shop(canvas: Canvas, rng: np.random.Generator, top: float) -> None:
         for _ in range(rng.integers(2, 9)):  # what stands in the window
             px, py = rng.uniform(x, right), rng.uniform(top + 0.3 * (1 - top), 0.95)
             box_colour = tuple(rng.uniform(20, 240, 3))
-            canvas.box(py, px, min(1, py + rng.uniform(0.01, 0.08)), min(right, px + rng.uniform(0.01, 0.06)), box_colour)
+            canvas.box(
+                py, px, min(1, py + rng.uniform(0.01, 0.08)), min(right, px + rng.uniform(0.01, 0.06)), box_colour
+            )
         for frame in np.arange(x, right, rng.uniform(0.08, 0.2)):
             canvas.box(top, frame, 1, frame + 0.008, fascia)
         canvas.box(top, x, top + 0.25 * (1 - top), right, fascia)
         ink = 240.0 if sum(fascia) < 380 else 30.0
         letter = x + 0.05
         while letter < right - 0.06:
-            canvas.box(top + 0.07 * (1 - top), letter, top + 0.18 * (1 - top), letter + rng.uniform(0.006, 0.018), (ink, ink, ink))
+            canvas.box(
+                top + 0.07 * (1 - top),
+                letter,
+                top + 0.18 * (1 - top),
+                letter + rng.uniform(0.006, 0.018),
+                (ink, ink, ink),
+            )
             letter += rng.uniform(0.02, 0.035)
         x = right
 

@@ -30,7 +30,9 @@ class CrossSection:
         self.colour[..., 3] = np.where(self.labels == ROAD, theme.road_grain, theme.pavement_grain)
 
 
-def _cross_section(d: NDArray[np.float64], theme: Theme, left: bool, right: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _cross_section(
+    d: NDArray[np.float64], theme: Theme, left: bool, right: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     side = np.abs(d)
     kerb, path = theme.half_road_m, theme.half_road_m + theme.pavement_m
     labels = np.full(d.size, PAVEMENT, np.uint8)
@@ -44,7 +46,7 @@ def _cross_section(d: NDArray[np.float64], theme: Theme, left: bool, right: bool
     for lined in theme.edge_lines_m:
         colour[road & (np.abs(kerb - lined - side) < 0.05)] = theme.edge_colour
     labels[road] = ROAD
-    plain = road & (colour == np.float32(theme.pavement_colour)).all(1)
+    plain = road & (colour == np.array(theme.pavement_colour, np.float32)).all(1)
     colour[plain] = theme.road_colour
     for opened, there in ((left, d < 0), (right, d > 0)):
         if opened:
@@ -53,7 +55,9 @@ def _cross_section(d: NDArray[np.float64], theme: Theme, left: bool, right: bool
     return labels, colour
 
 
-def draw_ground(screen: Screen, pose: Pose, line: CentreLine, section: CrossSection, openings: NDArray[np.int64], theme: Theme) -> None:
+def draw_ground(
+    screen: Screen, pose: Pose, line: CentreLine, section: CrossSection, openings: NDArray[np.int64], theme: Theme
+) -> None:
     """Fill everything below the horizon.
 
     Args:
@@ -82,7 +86,9 @@ def draw_ground(screen: Screen, pose: Pose, line: CentreLine, section: CrossSect
     centre = line.x(np.append(table_z, table_z[-1] + 0.5)).astype(np.float32)
     d = x - (centre[:-1].take(step) + np.diff(centre).take(step) * row)
     d *= np.cos(line.heading(table_z)).astype(np.float32).take(step)
-    column = np.clip((d + np.float32(_REACH_M)) * np.float32(1 / _STEP_M), 0, section.labels.shape[1] - 1).astype(np.int32)
+    column = np.clip((d + np.float32(_REACH_M)) * np.float32(1 / _STEP_M), 0, section.labels.shape[1] - 1).astype(
+        np.int32
+    )
     column += openings.astype(np.int32).take(step, mode="clip") * np.int32(section.labels.shape[1])
     labels = section.labels.ravel().take(column)
     colour = section.colour.reshape(-1, 4).take(column, 0)
@@ -100,11 +106,15 @@ def _first_ground_row(screen: Screen, inverse: NDArray[np.float32]) -> int:
     return int(np.argmax(nearness > 1 / _FAR_M)) if (nearness > 1 / _FAR_M).any() else screen.height
 
 
-def _grain(x: NDArray[np.float32], z: NDArray[np.float32], depth: NDArray[np.float32], theme: Theme) -> NDArray[np.float32]:
+def _grain(
+    x: NDArray[np.float32], z: NDArray[np.float32], depth: NDArray[np.float32], theme: Theme
+) -> NDArray[np.float32]:
     """Roughness of the ground: fine grain that fades with distance over coarse stains, (H, W) float32."""
     tile = noise_tile(theme.seed % 8)
     size = tile.shape[0] - 1
-    fine = tile.ravel().take(((x * 23).astype(np.int32) & size) * (size + 1) + ((z * 23).astype(np.int32) & size))
+    fine: NDArray[np.float32] = tile.ravel().take(
+        ((x * 23).astype(np.int32) & size) * (size + 1) + ((z * 23).astype(np.int32) & size)
+    )
     coarse = tile.ravel().take(((x * 3).astype(np.int32) & size) * (size + 1) + ((z * 1).astype(np.int32) & size))
     fine *= 6 / (6 + depth)
     fine += coarse
@@ -116,7 +126,10 @@ def draw_sky(screen: Screen, pose: Pose, theme: Theme) -> None:
     rotation = pose.rotation()
     elevation = -(screen.ray_y + np.float32(np.tan(pose.pitch)))[:, None]
     share = np.clip(elevation / np.float32(0.7), 0, 1)
-    colour = np.asarray(theme.sky_low, np.float32) * (1 - share[..., None]) + np.asarray(theme.sky_high, np.float32) * share[..., None]
+    colour = (
+        np.asarray(theme.sky_low, np.float32) * (1 - share[..., None])
+        + np.asarray(theme.sky_high, np.float32) * share[..., None]
+    )
     rows = min(screen.height, int(np.argmax(elevation[:, 0] < -0.03)) or screen.height)
     sky = np.repeat(colour[:rows], screen.width, 1)
     if theme.cloud > 0:
@@ -126,7 +139,9 @@ def draw_sky(screen: Screen, pose: Pose, theme: Theme) -> None:
         turn = np.float32(pose.yaw)
         u = (height * (screen.ray_x + turn)).astype(np.int32) & size
         v = (height + np.float32(theme.cloud_shift)).astype(np.int32) & size
-        cover = np.clip((tile.ravel().take(u * (size + 1) + v) + np.float32(theme.cloud_cover)) * np.float32(theme.cloud), 0, 1)
+        cover = np.clip(
+            (tile.ravel().take(u * (size + 1) + v) + np.float32(theme.cloud_cover)) * np.float32(theme.cloud), 0, 1
+        )
         sky += (np.asarray(theme.cloud_colour, np.float32) - sky) * cover[..., None]
     screen.colour[:rows, :, :3] = np.clip(sky, 0, 255)
     screen.colour[:, :, 3] = 255
@@ -134,7 +149,7 @@ def draw_sky(screen: Screen, pose: Pose, theme: Theme) -> None:
     azimuth = (np.arctan2(screen.ray_x, 1) + pose.yaw) % (2 * np.pi)
     column = (azimuth / (2 * np.pi) * theme.skyline.shape[0]).astype(np.int64) % theme.skyline.shape[0]
     behind = elevation < theme.skyline[column][None, :]
-    behind &= (elevation > -0.2)
+    behind &= elevation > -0.2
     wood = theme.skyline_wood[column]
     tint = np.zeros((screen.width, 4), np.uint8)
     tint[:, :3] = np.clip(theme.skyline_colour[column], 0, 255)

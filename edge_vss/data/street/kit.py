@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,11 +11,26 @@ from edge_vss.data.street import sprites
 from edge_vss.data.street.cars import car_model
 from edge_vss.data.street.config import BICYCLIST, CAR, PEDESTRIAN, POLE, ROAD
 from edge_vss.data.street.path import CentreLine
-from edge_vss.data.street.raster import COLUMNS, DECAL, FACING, FACING_SHEER, INSTANCE, KIND, SHADE, SHEER, SOLID, quad, turned
+from edge_vss.data.street.raster import (
+    COLUMNS,
+    DECAL,
+    FACING,
+    FACING_SHEER,
+    INSTANCE,
+    KIND,
+    SHADE,
+    SHEER,
+    SOLID,
+    quad,
+    turned,
+)
 from edge_vss.data.street.texture import Texture
 from edge_vss.data.street.theme import Theme
 
 __all__ = ["Kit", "Scene"]
+
+ZD = tuple[float, float]
+"""A place by street coordinates: along, and to the right of the centre line."""
 
 EMPTY: NDArray[np.float64] = np.zeros((0, COLUMNS))
 
@@ -62,14 +79,22 @@ class Scene:
         return self.kit.lit(np.concatenate([*self._parts, *rows])) if self._parts or rows else EMPTY
 
     def wall(
-        self, left: tuple[float, float], right: tuple[float, float], y0: float, y1: float, texture: Texture, label: int, kind: int = SOLID
+        self,
+        left: tuple[float, float],
+        right: tuple[float, float],
+        y0: float,
+        y1: float,
+        texture: Texture,
+        label: int,
+        kind: int = SOLID,
     ) -> None:
         """An upright wall; ``left`` and ``right`` are (z, d) as seen from outside."""
         (x0, z0), (x1, z1) = self.kit.line.place(*left), self.kit.line.place(*right)
-        self._rows.append(quad((x0, y1, z0), (x1 - x0, 0, z1 - z0), (0, y0 - y1, 0), self.kit.number(texture), label, kind))
+        self._rows.append(
+            quad((x0, y1, z0), (x1 - x0, 0, z1 - z0), (0, y0 - y1, 0), self.kit.number(texture), label, kind)
+        )
 
-    def slope(self, left: tuple[float, float], right: tuple[float, float], back: tuple[float, float], y: tuple[float, float], texture: Texture,
-              label: int) -> None:  # fmt: skip
+    def slope(self, left: ZD, right: ZD, back: ZD, y: tuple[float, float], texture: Texture, label: int) -> None:
         """A roof plane: eaves from ``left`` to ``right`` at height y[0], ridge above ``back`` at height y[1]."""
         (x0, z0), (x1, z1) = self.kit.line.place(*left), self.kit.line.place(*right)
         xb, zb = self.kit.line.place(*back)
@@ -77,22 +102,44 @@ class Scene:
         self._rows.append(quad((xb, y[1], zb), (x1 - x0, 0, z1 - z0), down, self.kit.number(texture), label))
 
     def upright(
-        self, z: float, d: float, y0: float, y1: float, width: float, texture: Texture, label: int, instance: int = 0, sheer: bool = False
+        self,
+        z: float,
+        d: float,
+        y0: float,
+        y1: float,
+        width: float,
+        texture: Texture,
+        label: int,
+        instance: int = 0,
+        sheer: bool = False,
     ) -> None:
         """A sprite that turns to the camera; a negative width mirrors it."""
         x, zw = self.kit.line.place(z, d)
-        row = quad((x, y1, zw), (width, 0, 0), (0, y0 - y1, 0), self.kit.number(texture), label, FACING_SHEER if sheer else FACING)
+        row = quad(
+            (x, y1, zw),
+            (width, 0, 0),
+            (0, y0 - y1, 0),
+            self.kit.number(texture),
+            label,
+            FACING_SHEER if sheer else FACING,
+        )
         row[INSTANCE] = instance
         self._rows.append(row)
 
-    def decal(self, z: float, d: float, length: float, width: float, texture: Texture, turn: float = 0.0, shade: float = -1.0) -> None:
+    def decal(
+        self, z: float, d: float, length: float, width: float, texture: Texture, turn: float = 0.0, shade: float = -1.0
+    ) -> None:
         """Something flat on the ground, centred at (z, d), ``length`` along the street."""
         x, zw = self.kit.line.place(z, d)
         heading = float(self.kit.line.heading(z)) + turn
-        row = quad((-width / 2, 0, length / 2), (width, 0, 0), (0, 0, -length), self.kit.number(texture), ROAD, DECAL, shade)
+        row = quad(
+            (-width / 2, 0, length / 2), (width, 0, 0), (0, 0, -length), self.kit.number(texture), ROAD, DECAL, shade
+        )
         self._parts.append(turned(np.array([row]), x, zw, heading))
 
-    def car(self, z: float, d: float, seed: int, instance: int, *, turn: float = 0.0, braking: bool = False, shape: int = -1) -> None:
+    def car(
+        self, z: float, d: float, seed: int, instance: int, *, turn: float = 0.0, braking: bool = False, shape: int = -1
+    ) -> None:
         """A vehicle with its contact shadow."""
         model = car_model(seed, braking, shape)
         x, zw = self.kit.line.place(z, d)
@@ -107,11 +154,15 @@ class Scene:
         texture = sprites.pedestrian(seed, step)
         self.upright(z, d, 0.0, height, -height / 2 if mirror else height / 2, texture, PEDESTRIAN, instance)
 
-    def rider(self, z: float, d: float, seed: int, instance: int, step: int, *, side: bool = False, mirror: bool = False) -> None:
+    def rider(
+        self, z: float, d: float, seed: int, instance: int, step: int, *, side: bool = False, mirror: bool = False
+    ) -> None:
         """Somebody on a bicycle."""
         self.decal(z, d, 1.7, 0.7, sprites.paint("shadow", 0), shade=11)
         width = 1.75 if side else 0.88
-        self.upright(z, d, 0.0, 1.75, -width if mirror else width, sprites.cyclist(seed, step, side), BICYCLIST, instance)
+        self.upright(
+            z, d, 0.0, 1.75, -width if mirror else width, sprites.cyclist(seed, step, side), BICYCLIST, instance
+        )
 
     def post(self, z: float, d: float, height: float, width: float, seed: int, y0: float = 0.0) -> None:
         """A pole."""
@@ -121,5 +172,5 @@ class Scene:
         """A fence or hedge along the street in pieces of about 2.5 m, seen from both sides."""
         pieces = max(1, round((z1 - z0) / 2.5))
         cuts = np.linspace(z0, z1, pieces + 1)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in pairwise(cuts):
             self.wall((float(a), d), (float(b), d), 0.0, height, texture, label, SHEER)

@@ -54,7 +54,13 @@ def _markings(scene: Scene, rng: np.random.Generator, z0: float, junction: bool)
         scene.decal(z + dash / 2, 0.0, dash, 0.12, sprites.paint("dash", theme.seed % 16))
         for lane in range(1, theme.lanes):
             for side in (-1, 1):
-                scene.decal(z + dash / 2, side * theme.half_road_m * lane / theme.lanes, dash, 0.1, sprites.paint("dash", theme.seed % 16))
+                scene.decal(
+                    z + dash / 2,
+                    side * theme.half_road_m * lane / theme.lanes,
+                    dash,
+                    0.1,
+                    sprites.paint("dash", theme.seed % 16),
+                )
         z += dash + gap
     kinds = ("patch", "patch", "manhole", "wet", "dapple", "arrow", "red")
     for _ in range(rng.poisson(1.6)):
@@ -69,7 +75,9 @@ def _markings(scene: Scene, rng: np.random.Generator, z0: float, junction: bool)
             d = (i - 2.5) * theme.half_road_m / 3
             scene.decal(z0 + 1.5, d, 2.6, theme.half_road_m / 6, sprites.paint("stop", theme.seed % 16))
     elif rng.random() < 0.12:
-        scene.decal(z0 + 2, -theme.half_road_m / 2, 0.4, theme.half_road_m * 0.9, sprites.paint("stop", theme.seed % 16))
+        scene.decal(
+            z0 + 2, -theme.half_road_m / 2, 0.4, theme.half_road_m * 0.9, sprites.paint("stop", theme.seed % 16)
+        )
 
 
 def _houses(scene: Scene, rng: np.random.Generator, start: float, stop: float, side: int) -> None:
@@ -98,8 +106,22 @@ def _house(scene: Scene, rng: np.random.Generator, z0: float, z1: float, side: i
     # Seen from the street the left row shows its near end on the left, the right row its far end.
     scene.wall(near, far, 0.0, eaves, facades.facade(seed, floors, columns), BUILDING)
     flank = facades.side_wall(seed)
-    scene.wall((z0, front) if side > 0 else (z0, front + depth), (z0, front + depth) if side > 0 else (z0, front), 0.0, eaves, flank, BUILDING)
-    scene.wall((z1, front + depth) if side > 0 else (z1, front), (z1, front) if side > 0 else (z1, front + depth), 0.0, eaves, flank, BUILDING)
+    scene.wall(
+        (z0, front) if side > 0 else (z0, front + depth),
+        (z0, front + depth) if side > 0 else (z0, front),
+        0.0,
+        eaves,
+        flank,
+        BUILDING,
+    )
+    scene.wall(
+        (z1, front + depth) if side > 0 else (z1, front),
+        (z1, front) if side > 0 else (z1, front + depth),
+        0.0,
+        eaves,
+        flank,
+        BUILDING,
+    )
     if rng.random() < 0.6:
         ridge = eaves + rng.uniform(1.5, 4.0)
         back = (near[0], front + depth / 2)
@@ -181,7 +203,14 @@ def _parked(scene: Scene, rng: np.random.Generator, z0: float, side: int, block:
             z = z0 + 3.3 + slot * 6.5 + rng.uniform(-0.5, 0.5)
             turn = rng.normal(0, 0.03) + (np.pi if (side > 0) != (rng.random() < 0.2) else 0)
             d = side * (theme.half_road_m - 1.05 + rng.normal(0, 0.08))
-            scene.car(z, d, int(rng.integers(96)), _instance(block, side, slot), turn=turn, shape=int(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1])))
+            scene.car(
+                z,
+                d,
+                int(rng.integers(96)),
+                _instance(block, side, slot),
+                turn=turn,
+                shape=int(rng.choice(4, p=[0.4, 0.3, 0.2, 0.1])),
+            )
 
 
 def _bystanders(scene: Scene, rng: np.random.Generator, z0: float, side: int, block: int) -> None:
@@ -189,10 +218,14 @@ def _bystanders(scene: Scene, rng: np.random.Generator, z0: float, side: int, bl
     inner, outer = theme.half_road_m + 0.6, theme.half_road_m + max(1.2, theme.pavement_m - 0.3)
     for slot in range(min(4, rng.poisson(theme.person_share * 0.5))):
         z, d = z0 + rng.uniform(0, BLOCK_M), side * rng.uniform(inner, outer)
-        scene.person(z, d, int(rng.integers(64)), _instance(block, side, 8 + slot), int(rng.integers(2)) * 2, rng.random() < 0.5)
+        scene.person(
+            z, d, int(rng.integers(64)), _instance(block, side, 8 + slot), int(rng.integers(2)) * 2, rng.random() < 0.5
+        )
     if rng.random() < theme.person_share * 0.12:
         side_on = rng.random() < 0.7
-        scene.rider(z0 + rng.uniform(0, 20), side * inner, int(rng.integers(48)), _instance(block, side, 14), 1, side=side_on)
+        scene.rider(
+            z0 + rng.uniform(0, 20), side * inner, int(rng.integers(48)), _instance(block, side, 14), 1, side=side_on
+        )
 
 
 def _instance(block: int, side: int, slot: int) -> int:

@@ -47,9 +47,11 @@ class Lens:
         """(3, 256) output code per input code."""
         gain = self._exposure * (1 + self._breath * np.sin(self._rate * time_s + self._phase))
         level = np.arange(256) / 255 * gain
-        bent = level ** self._gamma
+        bent = level**self._gamma
         bent = np.where(bent > 0.75, 0.75 + (1 - np.exp(-(bent - 0.75) * 3)) * 0.3, bent)  # a soft shoulder
-        return np.clip(self._black + bent[None, :] * self._cast[:, None] * (255 - self._black), 0, 255).astype(np.uint8)
+        codes = self._black + bent[None, :] * self._cast[:, None] * (255 - self._black)
+        table: NDArray[np.uint8] = np.clip(codes, 0, 255).astype(np.uint8)
+        return table
 
     def _grain(self, sequence: int, height: int, width: int) -> NDArray[np.float32]:
         """(H, W, 1 or 3) noise from a tile that is shifted anew for every frame."""
@@ -61,12 +63,12 @@ class Lens:
             rows = (np.arange(height) + y) & 511
             columns = (np.arange(width) + x) & 511
             parts.append(tile[rows][:, columns])
-        return np.stack(parts, -1) * np.float32(self._noise)
+        return np.asarray(np.stack(parts, -1) * np.float32(self._noise), np.float32)
 
 
 def _soften(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Binomial 3x3, edges kept."""
-    out = image.copy()
+    out: NDArray[np.float32] = image.copy()
     out[1:-1] = 0.25 * (image[:-2] + image[2:]) + 0.5 * image[1:-1]
     rows = out.copy()
     out[:, 1:-1] = 0.25 * (rows[:, :-2] + rows[:, 2:]) + 0.5 * rows[:, 1:-1]

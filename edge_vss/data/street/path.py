@@ -17,7 +17,13 @@ from edge_vss.data.street.config import Motion
 __all__ = ["CentreLine", "Journey", "Pose"]
 
 _BEND = {"stopped": 0.10, "steady": 0.06, "turning": 0.60, "fast": 0.08, "mixed": 0.30}
-_SPEED_M_S = {"stopped": (0.0, 0.0), "steady": (6.0, 10.0), "turning": (5.0, 8.0), "fast": (15.0, 22.0), "mixed": (4.0, 9.0)}
+_SPEED_M_S = {
+    "stopped": (0.0, 0.0),
+    "steady": (6.0, 10.0),
+    "turning": (5.0, 8.0),
+    "fast": (15.0, 22.0),
+    "mixed": (4.0, 9.0),
+}
 
 
 class CentreLine:

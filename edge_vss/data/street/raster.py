@@ -27,7 +27,13 @@ _CULLED_BACKS = (SOLID,)
 
 
 def quad(
-    origin: Sequence[float], u: Sequence[float], v: Sequence[float], texture: int, label: int, kind: int = SOLID, shade: float = -1.0
+    origin: Sequence[float],
+    u: Sequence[float],
+    v: Sequence[float],
+    texture: int,
+    label: int,
+    kind: int = SOLID,
+    shade: float = -1.0,
 ) -> list[float]:
     """One surface as a row of numbers; ``shade`` -1 is lit by the sun when placed."""
     return [*origin, *u, *v, texture, label, 0, shade, kind]
@@ -35,7 +41,7 @@ def quad(
 
 def turned(quads: NDArray[np.float64], x: float, z: float, heading: float, instance: int = 0) -> NDArray[np.float64]:
     """A copy of a model's surfaces, turned about the vertical and moved to (x, z)."""
-    out = quads.copy()
+    out: NDArray[np.float64] = quads.copy()
     c, s = np.cos(heading), np.sin(heading)
     for start in (0, 3, 6):
         px, pz = quads[:, start], quads[:, start + 2]
@@ -101,7 +107,9 @@ class Screen:
         high = np.minimum(np.floor(high - 0.5) + 1, [self.height, self.width])
         return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], -1).astype(np.int64)
 
-    def _draw_one(self, row: NDArray[np.float64], inverse: NDArray[np.float32], box: list[int], texture: Texture) -> None:
+    def _draw_one(
+        self, row: NDArray[np.float64], inverse: NDArray[np.float32], box: list[int], texture: Texture
+    ) -> None:
         r0, r1, c0, c1 = box
         kind = int(row[KIND])
         ray_x, ray_y = self.ray_x[c0:c1], self.ray_y[r0:r1, None]
@@ -111,7 +119,7 @@ class Screen:
         seen = nearness > far * np.float32(0.9999 if kind == DECAL else 1.0)
         if not seen.any():
             return
-        depth = 1 / np.where(seen, nearness, 1)
+        depth = np.reciprocal(np.where(seen, nearness, np.float32(1)))
         a = (ax * ray_x + (ay * ray_y + a1)) * depth
         b = (bx * ray_x + (by * ray_y + b1)) * depth
         seen &= (a >= 0) & (a < 1) & (b >= 0) & (b < 1)
@@ -159,7 +167,7 @@ def _blend(under: NDArray[np.uint8], picked: NDArray[np.uint32], seen: NDArray[n
 def _face_camera(quads: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn the facing surfaces: their origin is the middle of the top edge, their right edge only a width."""
     facing = quads[:, KIND] >= FACING
-    out = quads.copy()
+    out: NDArray[np.float64] = quads.copy()
     right = rotation[0]
     width = np.linalg.norm(quads[facing, U], axis=1)[:, None] * np.sign(quads[facing, 3] + 1e-9)[:, None]
     out[facing, U] = width * right

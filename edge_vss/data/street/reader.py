@@ -12,7 +12,7 @@ from edge_vss.frame import Frame
 
 __all__ = ["StreetClip", "open_street"]
 
-DEFAULT_FRAMES = 30
+DEFAULT_CLIPS, DEFAULT_FRAMES = 4, 30
 
 
 class StreetClip:
@@ -37,7 +37,9 @@ class StreetClip:
             raise IndexError(f"clip {self.name!r} has {self._frames} frames, no frame {index}")
         made = self.world.render(index)
         height, width = made.labels.shape
-        frame = Frame(format="rgb", planes=(made.rgb,), height=height, width=width, pts_us=made.pts_us, sequence=made.sequence)
+        frame = Frame(
+            format="rgb", planes=(made.rgb,), height=height, width=width, pts_us=made.pts_us, sequence=made.sequence
+        )
         return Sample(frame=frame, labels=made.labels, instances=made.instances)
 
 
@@ -45,4 +47,7 @@ def open_street(rest: str) -> Dataset:
     """Open ``[seed=1,clips=4,frames=30,...]``; 4 clips of 30 frames unless said otherwise."""
     spec = parse_street(rest)
     frames = spec.frames or DEFAULT_FRAMES
-    return Dataset(classes=STREET_CLASSES, clips=tuple(StreetClip(spec.clip_config(i), frames) for i in range(spec.clips)))
+    return Dataset(
+        classes=STREET_CLASSES,
+        clips=tuple(StreetClip(spec.clip_config(i), frames) for i in range(spec.clips or DEFAULT_CLIPS)),
+    )

@@ -18,17 +18,15 @@ class StreetSpec:
 
     config: StreetConfig
     """The first clip; clip i has its seed plus i."""
-    clips: int = 4
-    """>= 1."""
+    clips: int | None = None
+    """>= 1; ``None`` = not said."""
     frames: int | None = None
     """Frames per clip, >= 1; ``None`` = not said."""
 
     def clip_config(self, clip: int) -> StreetConfig:
         """The config of clip ``clip``."""
         c = self.config
-        return StreetConfig(
-            seed=c.seed + clip, height=c.height, width=c.width, fps=c.fps, look=c.look, motion=c.motion
-        )
+        return StreetConfig(seed=c.seed + clip, height=c.height, width=c.width, fps=c.fps, look=c.look, motion=c.motion)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -68,7 +66,7 @@ def parse_street(spec: str) -> StreetSpec:
 
 
 def _checked(values: dict[str, Any]) -> StreetSpec:
-    clips, frames = values.pop("clips", 4), values.pop("frames", None)
+    clips, frames = values.pop("clips", None), values.pop("frames", None)
     for name, count in (("clips", clips), ("frames", frames)):
         if count is not None and count < 1:
             raise BadInput(f"street: {name} must be >= 1, got {count}")

@@ -44,7 +44,9 @@ def pedestrian(seed: int, step: int) -> Texture:
         canvas.ellipse(0.52, hand, 0.02, 0.035, skin)
     hem = 0.66 if rng.random() < 0.3 else 0.54
     shoulder = 0.19 * build
-    canvas.polygon([(0.2, 0.5 - shoulder), (0.2, 0.5 + shoulder), (hem, 0.5 + 0.17 * build), (hem, 0.5 - 0.17 * build)], top)
+    canvas.polygon(
+        [(0.2, 0.5 - shoulder), (0.2, 0.5 + shoulder), (hem, 0.5 + 0.17 * build), (hem, 0.5 - 0.17 * build)], top
+    )
     if skirt:
         canvas.polygon([(0.5, 0.36), (0.5, 0.64), (0.75, 0.72), (0.75, 0.28)], legs)
     canvas.ellipse(0.2, 0.5, 0.035, shoulder, top)
@@ -81,7 +83,12 @@ def cyclist(seed: int, step: int, side: bool) -> Texture:
         for x in (0.2, 0.8):
             canvas.ellipse(0.8, x, 0.19, 0.19, (24, 24, 26))
             canvas.ellipse(0.8, x, 0.165, 0.165, (95, 92, 90))
-        for y0, x0, y1, x1 in ((0.8, 0.2, 0.55, 0.36), (0.55, 0.36, 0.52, 0.7), (0.8, 0.45, 0.52, 0.7), (0.45, 0.68, 0.8, 0.8)):
+        for y0, x0, y1, x1 in (
+            (0.8, 0.2, 0.55, 0.36),
+            (0.55, 0.36, 0.52, 0.7),
+            (0.8, 0.45, 0.52, 0.7),
+            (0.45, 0.68, 0.8, 0.8),
+        ):
             canvas.stroke(y0, x0, y1, x1, 0.014, frame)
         knee = (0.6, 0.66, 0.7, 0.66)[step]
         canvas.stroke(0.5, 0.36, knee, 0.56, 0.045, legs)
@@ -121,14 +128,23 @@ def tree(seed: int, leafy: bool) -> Texture:
         for _ in range(14):  # what the crown lets through still is tree
             angle, radius = rng.uniform(0, 2 * np.pi), 0.75 * np.sqrt(rng.random())
             size = rng.uniform(0.08, 0.16)
-            canvas.ellipse(0.4 + 0.3 * radius * np.sin(angle), 0.5 + 0.36 * radius * np.cos(angle), size, size, bark, 42)
+            canvas.ellipse(
+                0.4 + 0.3 * radius * np.sin(angle), 0.5 + 0.36 * radius * np.cos(angle), size, size, bark, 42
+            )
         _branch(canvas, rng, (1.0, 0.5), -np.pi / 2, rng.uniform(0.26, 0.36), 0.02, bark, 5)
     canvas.speckle(rng, 0.18, 2)
     return canvas.texture()
 
 
 def _branch(
-    canvas: Canvas, rng: np.random.Generator, foot: tuple[float, float], angle: float, length: float, radius: float, bark: Colour, left: int
+    canvas: Canvas,
+    rng: np.random.Generator,
+    foot: tuple[float, float],
+    angle: float,
+    length: float,
+    radius: float,
+    bark: Colour,
+    left: int,
 ) -> None:
     tip = (foot[0] + length * np.sin(angle), foot[1] + length * np.cos(angle))
     canvas.stroke(*foot, *tip, max(radius, 0.003), bark, 255 if left > 1 else 200)

@@ -107,7 +107,9 @@ class Canvas:
         inside = ((self._y - y) / radius_y) ** 2 + ((self._x - x) / radius_x) ** 2 <= 1
         self.rgba[inside] = (*colour, alpha)
 
-    def stroke(self, y0: float, x0: float, y1: float, x1: float, radius: float, colour: Colour, alpha: float = 255) -> None:
+    def stroke(
+        self, y0: float, x0: float, y1: float, x1: float, radius: float, colour: Colour, alpha: float = 255
+    ) -> None:
         """Draw a thick line with round ends; ``radius`` in heights of the canvas."""
         dy, dx = y1 - y0, (x1 - x0) * self._aspect
         along = ((self._y - y0) * dy + (self._x - x0) * self._aspect * dx) / max(dy * dy + dx * dx, 1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ def _colour(values: NDArray[np.float64]) -> Colour:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def _sky(rng: np.random.Generator) -> dict[str, object]:
+def _sky(rng: np.random.Generator) -> dict[str, Any]:
     hour = rng.choice(4, p=[0.35, 0.3, 0.2, 0.15])  # overcast, fair, hazy bright, dusk
     azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.0)
     sun = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
@@ -127,7 +128,7 @@ def _sky(rng: np.random.Generator) -> dict[str, object]:
     }
 
 
-def _skyline(rng: np.random.Generator) -> dict[str, object]:
+def _skyline(rng: np.random.Generator) -> dict[str, Any]:
     steps = 2400
     height = np.zeros(steps, np.float32)
     wood = np.zeros(steps, bool)

@@ -67,9 +67,11 @@ class StreetWorld:
         if config.look == "camera":
             rgb = self._lens.apply(rgb, index, time_s)
         with np.errstate(divide="ignore"):
-            depth = 1 / screen.nearness
+            depth = np.reciprocal(screen.nearness)
         pts_us = round(index * 1e6 / config.fps)
-        return StreetFrame(rgb=rgb, labels=screen.labels, instances=screen.instances, depth=depth, pts_us=pts_us, sequence=index)
+        return StreetFrame(
+            rgb=rgb, labels=screen.labels, instances=screen.instances, depth=depth, pts_us=pts_us, sequence=index
+        )
 
     def _openings(self, z: float) -> NDArray[np.int64]:
         base = np.floor(z) - 20

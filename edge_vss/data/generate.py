@@ -1,0 +1,129 @@
+"""Writes generated street clips to disk, in the layout that ``folder:`` reads.
+
+Per clip: ``images/`` (RGB PNG), ``labels/`` (8-bit PNG), ``instances/`` (16-bit PNG, 0 = none), ``depth/`` (16-bit PNG,
+centimetres, 65535 = farther than 655 m or sky) and ``dataset.json``; for all clips together ``classes.json`` and
+``dataset.json`` with the spec they came from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_vss.data.street.config import STREET_CLASSES, Look, Motion, StreetConfig
+from edge_vss.data.street.world import StreetWorld
+from edge_vss.data.video import write_png
+from edge_vss.errors import BadInput
+
+__all__ = ["FAR_CM", "generate"]
+
+FAR_CM = 65535
+"""Stored depth of what is too far to count, the sky included."""
+
+
+def generate(
+    out: Path | str,
+    *,
+    clips: int = 4,
+    frames: int = 30,
+    size: tuple[int, int] = (360, 480),
+    fps: float = 15.0,
+    look: Look = "camera",
+    motion: Motion = "mixed",
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write ``clips`` clips of ``frames`` frames into ``out``; clip i has seed ``seed + i``.
+
+    A clip appears under its name only when it is whole; one that is already there with the same spec is kept, so an
+    interrupted run can be taken up again.
+
+    Args:
+        size: Height and width in pixels.
+        progress: Called with (frames done, frames in all) after each frame.
+
+    Raises:
+        BadInput: ``out`` cannot be written or holds something else.
+        ValueError: A number is out of range.
+    """
+    if clips < 1 or frames < 1:
+        raise ValueError(f"clips and frames must be >= 1, got {clips} and {frames}")
+    configs = [
+        StreetConfig(seed=seed + i, height=size[0], width=size[1], fps=fps, look=look, motion=motion)
+        for i in range(clips)
+    ]
+    root = Path(out)
+    try:
+        _write_facts(root, configs[0], clips, frames)
+        for i, config in enumerate(configs):
+            base = i * frames
+            step = None if progress is None else _Step(progress, base, clips * frames)
+            _write_clip(root / f"clip-{i:04d}", config, frames, step)
+    except OSError as error:
+        raise BadInput(f"{out}: cannot be written ({error.strerror or error})") from error
+
+
+class _Step:
+    """Progress of one clip as progress of them all."""
+
+    def __init__(self, progress: Callable[[int, int], None], base: int, total: int) -> None:
+        self._progress, self._base, self._total = progress, base, total
+
+    def __call__(self, done: int) -> None:
+        self._progress(self._base + done, self._total)
+
+
+def _write_facts(root: Path, config: StreetConfig, clips: int, frames: int) -> None:
+    facts = {"generator": "street", "clips": clips, "frames": frames, **asdict(config)}
+    path = root / "dataset.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != facts:
+        raise BadInput(f"{root}: holds a data set made with another spec; choose another folder or remove it")
+    if not path.is_file() and root.is_dir() and any(root.iterdir()):
+        raise BadInput(f"{root}: is not empty; choose another folder")
+    root.mkdir(parents=True, exist_ok=True)
+    classes = [{"name": info.name, "colour": list(info.colour)} for info in STREET_CLASSES]
+    _write_json(root / "classes.json", classes)
+    _write_json(path, facts)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _write_clip(place: Path, config: StreetConfig, frames: int, step: Callable[[int], None] | None) -> None:
+    if place.is_dir():
+        if step is not None:
+            step(frames)
+        return
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    try:
+        for kind in ("images", "labels", "instances", "depth"):
+            (part / kind).mkdir(parents=True)
+        world = StreetWorld(config)
+        for index in range(frames):
+            frame, name = world.render(index), f"{index:06d}.png"
+            write_png(part / "images" / name, frame.rgb)
+            write_png(part / "labels" / name, frame.labels)
+            write_png(part / "instances" / name, frame.instances)
+            write_png(part / "depth" / name, _centimetres(frame.depth))
+            if step is not None:
+                step(index + 1)
+        _write_json(part / "dataset.json", {"generator": "street", "frames": frames, **asdict(config)})
+        part.replace(place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _centimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """(H, W) metres -> (H, W) uint16 centimetres."""
+    return np.minimum(np.rint(depth * 100), FAR_CM).astype(np.uint16)

@@ -1,0 +1,165 @@
+"""Reads video files through PyAV and hands over the decoder's own planes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from edge_vss.data.images import MAX_SIDE_PX, plane_bytes, plane_rows
+from edge_vss.errors import BadInput
+from edge_vss.frame import ColourMatrix, ColourRange, Frame, PixelFormat
+
+__all__ = ["VideoFacts", "frame_of", "probe_video", "video_frames"]
+
+_FULL = 2  # AVCOL_RANGE_JPEG
+_BT709, _UNSAID = 1, (0, 2, 3)  # AVCOL_SPC_*; 0 is RGB, 2 unspecified, 3 reserved
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoFacts:
+    """What a file says about its video."""
+
+    fps: float
+    height: int
+    width: int
+    length: int | None
+    """Number of frames as the container states it; ``None`` where it does not."""
+
+
+def probe_video(path: Path) -> VideoFacts:
+    """Decode the first frame and read the header.
+
+    Raises:
+        BadInput: Not a video, no video stream, no frame that decodes.
+    """
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate or stream.guessed_rate
+        length = stream.frames or None
+    first = next(video_frames(path))
+    return VideoFacts(fps=float(rate) if rate else 25.0, height=first.height, width=first.width, length=length)
+
+
+def video_frames(path: Path) -> Iterator[Frame]:
+    """Frames of the first video stream; the time of the first one is 0. Packets that do not decode are left out.
+
+    Raises:
+        BadInput: As ``probe_video``.
+    """
+    sequence, last_us, start_us, decoded = 0, -1, None, False
+    with _open(path) as container:
+        rate = container.streams.video[0].average_rate
+        step_us = 1e6 / float(rate) if rate else 40000.0
+        for picture in _pictures(container, path):
+            if picture is None:
+                sequence += decoded  # a damaged frame still counts
+                continue
+            if picture.pts is not None and picture.time_base is not None:
+                stamp_us = round(picture.pts * picture.time_base * 1_000_000)
+            else:
+                stamp_us = (start_us or 0) + round(sequence * step_us)
+            start_us = stamp_us if start_us is None else start_us
+            last_us = max(stamp_us - start_us, last_us + 1)
+            yield frame_of(picture, pts_us=last_us, sequence=sequence)
+            sequence, decoded = sequence + 1, True
+    if not decoded:
+        raise BadInput(f"{path}: holds no frame that can be decoded")
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        container = av.open(str(path))
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such file") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+        raise BadInput(f"{path}: cannot be read as a video ({reason})") from error
+    if not container.streams.video:
+        container.close()
+        raise BadInput(f"{path}: has no video stream")
+    context = container.streams.video[0].codec_context
+    if max(context.height, context.width) > MAX_SIDE_PX:
+        container.close()
+        raise BadInput(f"{path}: {context.height}x{context.width} is larger than {MAX_SIDE_PX} pixels a side")
+    container.streams.video[0].thread_type = "AUTO"
+    return container
+
+
+def _pictures(container: InputContainer, path: Path) -> Iterator[VideoFrame | None]:
+    """Decoded pictures; ``None`` stands for a packet that could not be decoded."""
+    packets = container.demux(video=0)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except (av.FFmpegError, OSError):
+            return  # cut short: what came before stays good
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            yield None
+
+
+def frame_of(picture: VideoFrame, *, pts_us: int, sequence: int) -> Frame:
+    """A decoded picture as a frame, without a copy where the format is one of ours."""
+    name = picture.format.name
+    full = name.startswith("yuvj") or int(picture.color_range) == _FULL
+    range_: ColourRange = "full" if full else "limited"
+    matrix = _matrix(picture)
+    if name not in ("yuv420p", "yuvj420p", "nv12", "gray", "rgb24", "bgr24", "yuyv422"):
+        picture = _converted(picture, full)
+    format_, planes = _planes(picture)
+    return Frame(
+        format=format_,
+        planes=planes,
+        height=picture.height,
+        width=picture.width,
+        pts_us=pts_us,
+        sequence=sequence,
+        matrix=matrix,
+        range=range_,
+    )
+
+
+def _planes(picture: VideoFrame) -> tuple[PixelFormat, tuple[NDArray[np.uint8], ...]]:
+    """Views of a picture's planes in the shapes that ``Frame`` asks for."""
+    name, height, width = picture.format.name, picture.height, picture.width
+    if name in ("yuv420p", "yuvj420p"):
+        return "i420", tuple(plane_bytes(picture, i) for i in range(3))
+    if name == "gray":
+        return "grey", (plane_bytes(picture, 0),)
+    rows = [plane_rows(plane) for plane in picture.planes]
+    half = (width + 1) // 2
+    if name == "nv12":
+        chroma = rows[1][: (height + 1) // 2, : half * 2].reshape(-1, half, 2)
+        return "nv12", (rows[0][:height, :width], chroma)
+    if name == "yuyv422":
+        return "yuyv", (rows[0][:height, : half * 4].reshape(height, half * 2, 2),)
+    packed = rows[0][:height, : width * 3].reshape(height, width, 3)
+    return ("rgb" if name == "rgb24" else "bgr"), (packed,)
+
+
+def _matrix(picture: VideoFrame) -> ColourMatrix:
+    """As tagged; untagged pictures of 720 lines and more are taken for BT.709, as players do."""
+    tagged = int(picture.colorspace)
+    if tagged in _UNSAID:
+        return "bt709" if picture.height >= 720 else "bt601"
+    return "bt709" if tagged == _BT709 else "bt601"
+
+
+def _converted(picture: VideoFrame, full: bool) -> VideoFrame:
+    """To 8-bit 4:2:0 with matrix and range kept, or to RGB where there is no YUV."""
+    if picture.format.is_rgb or len(picture.format.components) in (1, 2) or picture.format.has_palette:
+        return picture.reformat(format="rgb24")
+    keep = 2 if full else 1
+    return picture.reformat(
+        format="yuv420p", src_colorspace="itu601", dst_colorspace="itu601", src_color_range=keep, dst_color_range=keep
+    )
