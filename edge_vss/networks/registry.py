@@ -1,0 +1,61 @@
+"""Networks by name. A new kind is one builder and one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from edge_vss.errors import BadInput
+from edge_vss.networks.clockwork import clockwork
+from edge_vss.networks.config import NetworkConfig
+from edge_vss.networks.perframe import perframe
+from edge_vss.networks.staged import StagedNetwork
+
+__all__ = ["NetworkConfig", "build_network", "network_config", "network_kinds"]
+
+KINDS: dict[str, tuple[Callable[[NetworkConfig], StagedNetwork], NetworkConfig]] = {
+    "clockwork": (clockwork, NetworkConfig(kind="clockwork")),
+    # As many multiply-adds as the clockwork student spends on average when its deep stage fires on every second frame.
+    "perframe": (perframe, NetworkConfig(kind="perframe", stem=(24, 32), deep_dilations=(1, 4, 8), decoder_blocks=1)),
+    "teacher": (
+        perframe,
+        NetworkConfig(
+            kind="teacher",
+            stem=(32, 64),
+            fine=128,
+            middle=192,
+            deep=192,
+            deep_dilations=(1, 2, 4, 8, 16, 4, 1),
+            decoder_blocks=4,
+        ),
+    ),
+}
+"""Kind → its builder and default configuration."""
+
+
+def network_kinds() -> tuple[str, ...]:
+    """Names that ``network_config`` takes."""
+    return tuple(KINDS)
+
+
+def network_config(kind: str, *, classes: int) -> NetworkConfig:
+    """The default configuration of ``kind`` for a number of classes.
+
+    Raises:
+        BadInput: No such kind.
+    """
+    if kind not in KINDS:
+        raise BadInput(f"unknown network {kind!r}; known: {', '.join(KINDS)}")
+    return msgspec.structs.replace(KINDS[kind][1], classes=classes)
+
+
+def build_network(config: NetworkConfig) -> StagedNetwork:
+    """A network with fresh weights, drawn from torch's global generator.
+
+    Raises:
+        BadInput: No such kind.
+    """
+    if config.kind not in KINDS:
+        raise BadInput(f"unknown network {config.kind!r}; known: {', '.join(KINDS)}")
+    return KINDS[config.kind][0](config)

@@ -1,0 +1,144 @@
+"""How to train: every number that a run depends on besides the recipe, the data and the seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edge_vss.errors import BadInput
+
+__all__ = ["AugmentConfig", "LossConfig", "TrainConfig", "load_config"]
+
+
+class AugmentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What happens to a training frame before the network sees it; all strengths 0 = the plain frame, resized."""
+
+    scale: tuple[float, float] = (0.5, 2.0)
+    """Range of the random zoom, log-uniform."""
+    stretch: float = 0.1
+    """Width against height varies by this share."""
+    rotate_deg: float = 3.0
+    """Largest rotation either way."""
+    flip: bool = True
+    """Mirror half of the frames."""
+    brightness: float = 0.3
+    """Largest shift, as a share of full scale."""
+    contrast: float = 0.3
+    """Largest relative change."""
+    gamma: float = 0.4
+    """Largest change of log gamma."""
+    hue_deg: float = 15.0
+    """Largest turn of the colour circle."""
+    saturation: float = 0.5
+    """Largest relative change."""
+    tint: float = 0.1
+    """Largest gain of one channel against the others: white balance."""
+    blur: float = 0.2
+    """Share of frames that are blurred."""
+    noise: float = 0.2
+    """Share of frames that get sensor noise."""
+    cutout: float = 0.0
+    """Share of frames in which a rectangle becomes noise and is ignored."""
+
+
+class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Weights of the parts of the loss."""
+
+    balance: float = 0.5
+    """Class weights are frequency ** -balance, mean 1 over pixels; 0 treats all pixels alike."""
+    ohem: float = 1.0
+    """Share of the pixels, the hardest ones, that the cross-entropy of ``logits`` looks at."""
+    smoothing: float = 0.0
+    """Label smoothing, in [0, 1)."""
+    jaccard: float = 0.5
+    """Weight of the soft IoU loss on ``logits``."""
+    aux: float = 0.4
+    """Weight of the cross-entropy of each auxiliary score."""
+    distil: float = 1.0
+    """Recipe ``distill``: weight of the pixel-wise divergence from the teacher."""
+    temperature: float = 2.0
+    """Recipe ``distill``: softens both score maps."""
+    similarity: float = 1.0
+    """Recipe ``distill``: weight of the feature similarity loss."""
+
+
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training run. Read from TOML, with these names; what is left out keeps its default.
+
+    Raises:
+        ValueError: From construction, when a field is out of range.
+    """
+
+    network: str = "clockwork"
+    """Kind of network: a name of ``edge_vss.networks.network_kinds()``."""
+    height: int = 352
+    """Input height of the network as shipped; validation resizes frames to it."""
+    width: int = 480
+    """Input width of the network as shipped."""
+    crop_height: int = 288
+    """Height of a training crop."""
+    crop_width: int = 384
+    """Width of a training crop."""
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    """Subtracted from red, green and blue, in 0-255 units."""
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    """Divides red, green and blue, in 0-255 units."""
+    epochs: int = 100
+    batch: int = 16
+    """Frames per step and process."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    rate: float = 2e-3
+    """Peak learning rate."""
+    warm_up: float = 0.03
+    """Share of all steps in which the rate rises from 0."""
+    power: float = 0.9
+    """The rate falls as (1 - progress) ** power."""
+    weight_decay: float = 0.02
+    """Not on norms and biases."""
+    momentum: float = 0.9
+    """SGD's momentum; AdamW's first beta."""
+    clip: float = 5.0
+    """Largest gradient norm."""
+    ema: float = 0.998
+    """Decay per step of the averaged weights, which are what the checkpoint holds."""
+    stale: float = 0.5
+    """Share of frames whose state tensors are shifted and zoomed, as if they were a few camera frames old."""
+    held_out: float = 0.0
+    """Share of every training clip, its end, that is kept for validation and never trained on."""
+    validate_every: int = 10
+    """Epochs between validations on the held-out part; the best is kept. 0 = never: the last weights are kept."""
+    save_every: int = 5
+    """Epochs between resume points."""
+    augment: AugmentConfig = AugmentConfig()
+    loss: LossConfig = LossConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "crop_height", "crop_width"):
+            size = getattr(self, name)
+            if size < 32 or size > 8192 or size % 16:
+                raise ValueError(f"{name} is a multiple of 16 in [32, 8192], got {size}")
+        if self.epochs < 1 or self.batch < 1 or self.save_every < 1 or self.validate_every < 0:
+            raise ValueError("epochs, batch and save_every are at least 1, validate_every at least 0")
+        if self.rate <= 0 or self.clip <= 0 or min(self.std) <= 0:
+            raise ValueError("rate, clip and std are positive")
+        for name in ("warm_up", "held_out", "ema", "stale"):
+            if not 0 <= getattr(self, name) < 1 + (name == "stale"):
+                raise ValueError(f"{name} is a share in [0, 1), got {getattr(self, name)}")
+        if not 0 < self.loss.ohem <= 1 or not 0 < self.augment.scale[0] <= self.augment.scale[1]:
+            raise ValueError("loss.ohem lies in (0, 1], augment.scale is a rising pair of positive numbers")
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Reads a TOML file.
+
+    Raises:
+        BadInput: It cannot be read, or a name or value in it is not one of ``TrainConfig``.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=TrainConfig)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadInput(f"{path}: {error}") from error

@@ -1,0 +1,172 @@
+"""Training frames in memory, and an endless, resumable stream of random batches from them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge_vss.data.classes import ClassInfo
+from edge_vss.data.datasets import Dataset, open_dataset
+from edge_vss.errors import BadInput
+from edge_vss.frame import Frame
+from edge_vss.training.augment import augmented
+from edge_vss.training.config import TrainConfig
+
+__all__ = ["Batch", "FrameStore", "batches", "load_frames", "rgb_of"]
+
+Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Views = tuple[int, NDArray[np.uint8], NDArray[np.uint8]]
+AHEAD = 3
+
+
+@dataclass(frozen=True)
+class FrameStore:
+    """Decoded frames with labels, kept in memory: decoding costs more than everything else that is done to them."""
+
+    classes: tuple[ClassInfo, ...]
+    train: Sequence[Labelled]
+    """(H, W, 3) uint8 RGB and (H, W) uint8 labels."""
+    held_out: Sequence[Labelled]
+    """The end of every clip, for choosing between checkpoints."""
+
+    def pixel_counts(self) -> Tensor:
+        """Labelled pixels per class in the training frames, (C,) int64."""
+        counts = np.zeros(256, np.int64)
+        for _, labels in self.train:
+            counts += np.bincount(labels.reshape(-1), minlength=256)
+        return torch.from_numpy(counts[: len(self.classes)])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's frames, on the training device."""
+
+    step: int
+    images: Tensor
+    """(N, 3, H, W) float32, normalised, channels last in memory."""
+    labels: Tensor
+    """(N, H, W) int64; 255 = ignore."""
+
+
+def rgb_of(frame: Frame) -> NDArray[np.uint8]:
+    """The (H, W, 3) uint8 RGB pixels of a frame that is stored as such.
+
+    Raises:
+        BadInput: It is stored as YUV.
+    """
+    if frame.format == "rgb":
+        return frame.planes[0]
+    if frame.format == "bgr":
+        return np.ascontiguousarray(frame.planes[0][..., ::-1])
+    if frame.format == "grey":
+        return np.repeat(frame.planes[0][..., None], 3, axis=2)
+    raise BadInput(f"training reads RGB, BGR or grey frames, got {frame.format}")
+
+
+def load_frames(uris: Sequence[str], held_out: float) -> FrameStore:
+    """Reads every labelled frame of one or several data sets with the same classes.
+
+    Args:
+        uris: DATA of the command line.
+        held_out: Share of every clip, its end, that goes to ``held_out``.
+
+    Raises:
+        BadInput: A data set does not load, has no frames, or has other classes than the first.
+    """
+    classes: tuple[ClassInfo, ...] | None = None
+    train: list[Labelled] = []
+    kept: list[Labelled] = []
+    for uri in uris:
+        dataset: Dataset = open_dataset(uri)
+        if classes is None:
+            classes = tuple(dataset.classes)
+        elif tuple(dataset.classes) != classes:
+            raise BadInput(f"{uri} has {len(dataset.classes)} other classes than {uris[0]}")
+        for clip in dataset.clips:
+            last = len(clip) - round(len(clip) * held_out)
+            for index in range(len(clip)):
+                sample = clip[index]
+                if sample.labels is None:
+                    continue
+                pair = (np.ascontiguousarray(rgb_of(sample.frame)), np.ascontiguousarray(sample.labels))
+                (train if index < last else kept).append(pair)
+    if classes is None or not train:
+        raise BadInput(f"no labelled frames to train on in {', '.join(uris) or 'an empty list of data sets'}")
+    return FrameStore(classes, train, kept)
+
+
+def frame_indices(step: int, batch: int, rank: int, world: int, frames: int, seed: int) -> list[int]:
+    """Which frames one process sees in one step: a new order of all frames per epoch, cut into steps and processes."""
+    first = (step * world + rank) * batch
+    orders: dict[int, NDArray[np.int64]] = {}
+    indices = []
+    for position in range(first, first + batch):
+        epoch, place = divmod(position, frames)
+        if epoch not in orders:
+            orders[epoch] = np.random.default_rng((seed, 1, epoch)).permutation(frames)
+        indices.append(int(orders[epoch][place]))
+    return indices
+
+
+def batches(
+    store: FrameStore, config: TrainConfig, *, seed: int, start: int, stop: int, rank: int = 0, world: int = 1
+) -> Generator[Views, None, None]:
+    """Yields (step, (N, H, W, 3) uint8 views, (N, H, W) uint8 labels) for ``start`` ≤ step < ``stop``.
+
+    A batch depends on the seed, the step and the rank alone, so a resumed run sees what an unbroken one would. They
+    are made ahead on one background thread; OpenCV lets go of the interpreter lock while it works.
+    """
+    ready: queue.Queue[Views | BaseException] = queue.Queue(AHEAD)
+    closed = threading.Event()
+
+    def make(step: int) -> Views:
+        height, width = config.crop_height, config.crop_width
+        views = np.empty((config.batch, height, width, 3), np.uint8)
+        marks = np.empty((config.batch, height, width), np.uint8)
+        chosen = frame_indices(step, config.batch, rank, world, len(store.train), seed)
+        for place, index in enumerate(chosen):
+            rng = np.random.default_rng((seed, 2, step, rank, place))
+            views[place], marks[place] = augmented(*store.train[index], config.augment, height, width, rng)
+        return step, views, marks
+
+    def put(item: Views | BaseException) -> None:
+        while not closed.is_set():
+            try:
+                return ready.put(item, timeout=0.5)
+            except queue.Full:
+                continue
+
+    def produce() -> None:
+        try:
+            for step in range(start, stop):
+                if closed.is_set():
+                    return
+                put(make(step))
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=produce, name="edge-vss-batches", daemon=True)
+    thread.start()
+    try:
+        for _ in range(start, stop):
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        closed.set()
+        thread.join()
+
+
+def normalised(views: NDArray[np.uint8], config: TrainConfig, device: torch.device) -> Tensor:
+    """(N, H, W, 3) uint8 → (N, 3, H, W) float32, channels last in memory."""
+    pixels = torch.from_numpy(views).to(device).float()
+    mean, std = (torch.tensor(values, device=device) for values in (config.mean, config.std))
+    return ((pixels - mean) / std).permute(0, 3, 1, 2)

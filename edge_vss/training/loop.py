@@ -1,0 +1,226 @@
+"""The training loop: one for every recipe, on one process or several."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+import torch.distributed as dist
+from rich.progress import Progress
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from edge_vss.errors import BadInput
+from edge_vss.networks import StagedNetwork
+from edge_vss.training.checkpoint import CheckpointInfo, read_tensors, save_checkpoint, write_tensors
+from edge_vss.training.config import TrainConfig
+from edge_vss.training.frames import Batch, FrameStore, batches, normalised
+from edge_vss.training.losses import balanced_weights
+from edge_vss.training.optim import (
+    AveragedWeights,
+    learning_rate,
+    make_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+)
+from edge_vss.training.recipes import LossContext, Recipe
+from edge_vss.training.stale import stale_states
+from edge_vss.training.teacher import Teacher
+from edge_vss.training.validate import score
+
+__all__ = ["CHECKPOINT", "LOG", "RESUME", "Loop", "processes"]
+
+CHECKPOINT = "checkpoint.safetensors"
+RESUME = "resume.safetensors"
+LOG = "log.jsonl"
+LOG_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of ``torchrun``; alone without it."""
+
+    rank: int = 0
+    world: int = 1
+
+
+@contextlib.contextmanager
+def processes(device: torch.device) -> Iterator[Processes]:
+    """Joins the processes that ``torchrun`` started, or stands alone."""
+    if not dist.is_torchelastic_launched():
+        yield Processes()
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+@dataclass
+class Loop:
+    """One run: ``run()`` goes from wherever the folder's resume point stands to the end."""
+
+    network: StagedNetwork
+    store: FrameStore
+    config: TrainConfig
+    recipe: Recipe
+    seed: int
+    out: Path
+    describe: Callable[[dict[str, object]], CheckpointInfo]
+    """Results so far → what the checkpoint says about itself."""
+    identity: str
+    """What a resume point must agree on with this run."""
+    teacher: Teacher | None = None
+    resume: bool = False
+    device: torch.device = field(default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+    def run(self) -> float | None:
+        """Trains to the end and writes the checkpoint; returns the best held-out mIoU, None without validation.
+
+        Raises:
+            BadInput: The resume point belongs to another run or is damaged.
+        """
+        with processes(self.device) as self.among:
+            return self._run()
+
+    def _run(self) -> float | None:
+        config, world = self.config, self.among.world
+        frames = len(self.store.train)
+        steps = -(-config.epochs * frames // (config.batch * world))
+        per_epoch = max(1, round(frames / (config.batch * world)))
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.network, config)
+        self.average = AveragedWeights(self.network, config.ema)
+        self.best: float | None = None
+        self.weights = balanced_weights(self.store.pixel_counts(), config.loss.balance).to(self.device)
+        start = self._restore() if self.resume else 0
+        self.model = DistributedDataParallel(self.network) if world > 1 else self.network
+        kind = _autocast_type(self.device)
+        self.autocast = torch.autocast(self.device.type, dtype=kind)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=kind == torch.float16)
+        self.network.train()
+        source = batches(self.store, config, seed=self.seed, start=start, stop=steps, rank=self.among.rank, world=world)
+        clock, since = time.monotonic(), start
+        with contextlib.closing(source), self._progress() as progress:
+            task = progress.add_task("training", total=steps, completed=start)
+            for step, views, marks in source:
+                images = normalised(views, config, self.device)
+                labels = torch.from_numpy(marks).to(self.device).long()
+                parts = self._step(Batch(step, images, labels), steps)
+                progress.update(task, advance=1)
+                done = step + 1
+                if done % LOG_EVERY == 0 or done == steps:
+                    rate = (done - since) * config.batch * world / (time.monotonic() - clock)
+                    clock, since = time.monotonic(), done
+                    self._log({"step": done, "steps": steps, "images_per_s": round(rate, 1), **_numbers(parts)})
+                if config.validate_every and done % (config.validate_every * per_epoch) == 0 and done < steps:
+                    self._validate(done)
+                    clock, since = time.monotonic(), done
+                if done % (config.save_every * per_epoch) == 0 and done < steps:
+                    self._save_resume(done)
+        self._validate(steps)
+        self._save_resume(steps)
+        if self.among.world > 1:
+            dist.barrier()
+        return self.best
+
+    def _step(self, batch: Batch, steps: int) -> dict[str, Tensor]:
+        config = self.config
+        rng = np.random.default_rng((self.seed, 3, batch.step, self.among.rank))
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(batch.step, steps, config)
+        with self.autocast:
+            outputs = self.model(batch.images, stale_states(self.network, len(batch.images), config.stale, rng))
+        parts = self.recipe(outputs, batch, LossContext(config.loss, self.weights, rng, self.teacher))
+        loss = torch.stack(list(parts.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.average.update(self.network, batch.step)
+        return parts
+
+    def _validate(self, step: int) -> None:
+        """Scores the averaged weights and keeps them if they are the best; without held-out frames, keeps them."""
+        if self.among.rank:
+            return
+        results: dict[str, object] = {"step": step}
+        if self.store.held_out and self.config.validate_every:
+            current = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+            self.network.load_state_dict(self.average.tensors)
+            confusion = score(self.network, self.store.held_out, self.config, len(self.store.classes))
+            self.network.load_state_dict(current)
+            names = [info.name for info in self.store.classes]
+            results["held_out_miou"] = round(confusion.miou, 4)
+            results["held_out_iou"] = {
+                name: round(float(iou), 4) for name, iou in zip(names, confusion.iou, strict=True) if iou == iou
+            }
+            self._log(results)
+            if self.best is not None and confusion.miou <= self.best:
+                return
+            self.best = confusion.miou
+        save_checkpoint(self.out / CHECKPOINT, self.average.tensors, self.describe(results))
+
+    def _save_resume(self, step: int) -> None:
+        if self.among.rank:
+            return
+        tensors = {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
+        tensors |= {f"optimizer/{name}": tensor for name, tensor in optimizer_tensors(self.optimizer).items()}
+        note = {"step": step, "best": self.best, "identity": self.identity}
+        write_tensors(
+            self.out / RESUME, {name: t.detach().cpu() for name, t in tensors.items()}, {"run": json.dumps(note)}
+        )
+
+    def _restore(self) -> int:
+        path = self.out / RESUME
+        tensors, metadata = read_tensors(path)
+        try:
+            note = msgspec.json.decode(metadata["run"], type=dict[str, int | float | str | None])
+            step, best, identity = note["step"], note["best"], note["identity"]
+        except (KeyError, msgspec.MsgspecError) as error:
+            raise BadInput(f"{path} is no resume point: {error}") from error
+        if identity != self.identity or not isinstance(step, int):
+            raise BadInput(f"{path} belongs to another run: its recipe, data, seed or configuration differ from these")
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+        try:
+            self.network.load_state_dict(part("network/"))
+            restore_optimizer(self.optimizer, part("optimizer/"))
+        except (RuntimeError, ValueError) as error:
+            raise BadInput(f"{path} does not fit the network: {str(error).splitlines()[0]}") from error
+        for name, tensor in part("average/").items():
+            self.average.tensors[name].copy_(tensor)
+        self.best = best if isinstance(best, float) else None
+        return step
+
+    def _progress(self) -> Progress:
+        progress = Progress(transient=True)
+        progress.disable = bool(self.among.rank) or not progress.console.is_terminal
+        return progress
+
+    def _log(self, entry: dict[str, object]) -> None:
+        if self.among.rank == 0:
+            with (self.out / LOG).open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+
+
+def _numbers(parts: dict[str, Tensor]) -> dict[str, object]:
+    return {name: round(float(value.detach()), 4) for name, value in parts.items()}
+
+
+def _autocast_type(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes in it, float16 on older GPUs."""
+    return torch.float16 if device.type == "cuda" and not torch.cuda.is_bf16_supported() else torch.bfloat16

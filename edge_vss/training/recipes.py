@@ -1,0 +1,92 @@
+"""Recipes: what a step's outputs are asked to be. A new one is a function and an entry in ``RECIPES``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from edge_vss.errors import BadInput
+from edge_vss.networks.staged import LOGITS
+from edge_vss.training.config import LossConfig
+from edge_vss.training.frames import Batch
+from edge_vss.training.losses import feature_similarity, hard_cross_entropy, pixel_divergence, soft_jaccard
+from edge_vss.training.teacher import Teacher
+
+__all__ = ["RECIPES", "LossContext", "check_recipe", "distill", "supervised"]
+
+
+@dataclass(frozen=True)
+class LossContext:
+    """What a recipe needs besides the outputs and the batch."""
+
+    config: LossConfig
+    weights: Tensor
+    """(C,) class weights."""
+    rng: np.random.Generator
+    """Seeded by the step."""
+    teacher: Teacher | None = None
+
+
+def thinned(labels: Tensor, stride: int, rng: np.random.Generator) -> Tensor:
+    """Every ``stride``-th label, from a random corner, so that on average the grid does not lie off centre."""
+    top, left = rng.integers(0, stride, 2)
+    return labels[:, top::stride, left::stride]
+
+
+def matched(scores: Tensor, labels: Tensor) -> Tensor:
+    """Scores in float32, upsampled to the labels' size."""
+    return F.interpolate(scores.float(), size=labels.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def supervised(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -> dict[str, Tensor]:
+    """Cross-entropy and soft IoU on the logits at half size, cross-entropy on auxiliary scores at a quarter."""
+    config = context.config
+    labels = thinned(batch.labels, 2, context.rng)
+    logits = matched(outputs[LOGITS], labels)
+    parts = {"ce": hard_cross_entropy(logits, labels, context.weights, share=config.ohem, smoothing=config.smoothing)}
+    if config.jaccard:
+        parts["jaccard"] = config.jaccard * soft_jaccard(logits, labels)
+    coarse = thinned(batch.labels, 4, context.rng)
+    for name, scores in outputs.items():
+        if name.startswith("aux/"):
+            parts[name] = config.aux * hard_cross_entropy(matched(scores, coarse), coarse, context.weights)
+    return parts
+
+
+def distill(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -> dict[str, Tensor]:
+    """``supervised`` plus the teacher: its softened scores per pixel, and which places it finds alike."""
+    config = context.config
+    assert context.teacher is not None, "check_recipe asks for one"
+    logits, feature = context.teacher(batch.images)
+    parts = supervised(outputs, batch, context)
+    parts["distil"] = config.distil * pixel_divergence(outputs[LOGITS].float(), logits, config.temperature)
+    if feature is not None and config.similarity:
+        own = next((value for name, value in outputs.items() if name.startswith("feature/")), None)
+        if own is not None:
+            parts["similarity"] = config.similarity * feature_similarity(own, feature)
+    return parts
+
+
+Recipe = Callable[[Mapping[str, Tensor], Batch, LossContext], dict[str, Tensor]]
+RECIPES: dict[str, Recipe] = {"supervised": supervised, "distill": distill}
+"""Name on the command line → weighted parts of the loss, which the loop adds up."""
+WITH_TEACHER = frozenset({"distill"})
+
+
+def check_recipe(name: str, teacher: str | None) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        BadInput: No such recipe, a teacher that is missing, or one that would go unused.
+    """
+    if name not in RECIPES:
+        raise BadInput(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+    if name in WITH_TEACHER and not teacher:
+        raise BadInput(f"recipe {name} needs --teacher CKPT|MODEL.onnx")
+    if name not in WITH_TEACHER and teacher:
+        raise BadInput(f"recipe {name} uses no teacher; recipes that do: {', '.join(sorted(WITH_TEACHER))}")
+    return RECIPES[name]

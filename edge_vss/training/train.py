@@ -1,0 +1,129 @@
+"""``train``: what the command line calls."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+
+from edge_vss.errors import BadInput
+from edge_vss.networks import StagedNetwork, build_network, network_config
+from edge_vss.training.checkpoint import CheckpointInfo, InputInfo, load_checkpoint
+from edge_vss.training.config import TrainConfig, load_config
+from edge_vss.training.frames import FrameStore, load_frames
+from edge_vss.training.loop import CHECKPOINT, RESUME, Loop
+from edge_vss.training.recipes import check_recipe
+from edge_vss.training.teacher import load_teacher
+
+__all__ = ["TrainOptions", "TrainResult", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """One run, as the command line describes it."""
+
+    recipe: str
+    """A name of ``edge_vss.training.recipes.RECIPES``."""
+    data: Sequence[str]
+    """DATA of the command line, one or several with the same classes."""
+    out: Path
+    """Folder for ``checkpoint.safetensors``, ``resume.safetensors`` and ``log.jsonl``."""
+    teacher: str | None = None
+    """Checkpoint, ``zoo:NAME`` or ONNX file; where the recipe takes one."""
+    init: str | None = None
+    """Checkpoint or ``zoo:NAME`` whose weights the run starts from, as far as their names and shapes agree."""
+    config: Path | TrainConfig | None = None
+    """TOML file or its content; None = all defaults."""
+    epochs: int | None = None
+    """Instead of the configuration's."""
+    seed: int = 0
+    """Fixes weights, order and views."""
+    resume: bool = False
+    """Go on from the folder's resume point, which must be of the same run; start afresh where there is none."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run leaves behind."""
+
+    checkpoint: Path
+    held_out_miou: float | None
+    """Of the checkpoint, on the held-out part; None where nothing was held out."""
+
+
+def train(options: TrainOptions) -> TrainResult:
+    """Trains a network and writes its checkpoint.
+
+    Under ``torchrun`` every process calls this; gradients are averaged and the first process writes.
+
+    Raises:
+        BadInput: Data, teacher, initial weights, configuration or resume point do not load or do not fit together.
+    """
+    recipe = check_recipe(options.recipe, options.teacher)
+    config = _config(options)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot write to {options.out}: {error.strerror}") from error
+    store = load_frames(options.data, config.held_out)
+    classes = len(store.classes)
+    torch.manual_seed(options.seed)
+    network = build_network(network_config(config.network, classes=classes))
+    teacher = load_teacher(options.teacher, classes) if options.teacher else None
+    if options.init:
+        _initialise(network, options.init)
+    provenance = {
+        "recipe": options.recipe,
+        "data": list(options.data),
+        "frames": len(store.train),
+        "teacher": options.teacher,
+        "init": options.init,
+        "seed": options.seed,
+        "config": msgspec.to_builtins(config),
+    }
+    loop = Loop(
+        network=network,
+        store=store,
+        config=config,
+        recipe=recipe,
+        seed=options.seed,
+        out=options.out,
+        describe=lambda results: _describe(config=config, store=store, training={**provenance, **results}),
+        identity=hashlib.sha256(msgspec.json.encode(provenance, order="sorted")).hexdigest(),
+        teacher=teacher,
+        resume=options.resume and (options.out / RESUME).exists(),
+    )
+    best = loop.run()
+    return TrainResult(options.out / CHECKPOINT, best)
+
+
+def _config(options: TrainOptions) -> TrainConfig:
+    config = load_config(options.config) if isinstance(options.config, Path) else options.config or TrainConfig()
+    if options.epochs is None:
+        return config
+    if options.epochs < 1:
+        raise BadInput(f"--epochs is at least 1, got {options.epochs}")
+    return msgspec.structs.replace(config, epochs=options.epochs)
+
+
+def _describe(config: TrainConfig, store: FrameStore, training: dict[str, object]) -> CheckpointInfo:
+    return CheckpointInfo(
+        network=network_config(config.network, classes=len(store.classes)),
+        classes=store.classes,
+        input=InputInfo(height=config.height, width=config.width, mean=config.mean, std=config.std),
+        training=training,
+    )
+
+
+def _initialise(network: StagedNetwork, source: str) -> None:
+    """Takes over every weight that agrees in name and shape; heads for other classes start afresh."""
+    given = load_checkpoint(source).network.state_dict()
+    own = network.state_dict()
+    shared = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
+    if not shared:
+        raise BadInput(f"{source} shares no weights with this network")
+    network.load_state_dict({**own, **shared})

@@ -1,0 +1,34 @@
+"""Scores of a network on labelled frames, in torch: for choosing between checkpoints while training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from edge_vss.metrics import ConfusionMatrix
+from edge_vss.networks import StagedNetwork
+from edge_vss.networks.staged import LOGITS
+from edge_vss.training.augment import resized
+from edge_vss.training.config import TrainConfig
+from edge_vss.training.frames import Labelled, normalised
+
+__all__ = ["score"]
+
+
+@torch.no_grad()
+def score(network: StagedNetwork, frames: Sequence[Labelled], config: TrainConfig, classes: int) -> ConfusionMatrix:
+    """One confusion matrix over all frames, at the labels' own size; the network sees them at its input size."""
+    training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    confusion = ConfusionMatrix(classes)
+    for rgb, labels in frames:
+        view, _ = resized(rgb, labels, config.height, config.width)
+        logits = network(normalised(view[None], config, device))[LOGITS].float()
+        full = F.interpolate(logits, size=labels.shape, mode="bilinear", align_corners=False)
+        confusion.update(labels, full.argmax(dim=1)[0].cpu().numpy().astype(np.uint8))
+    network.train(training)
+    return confusion
