@@ -49,6 +49,7 @@ class VideoWriter:
         self._part = _temporary(self._path)
         self._container: OutputContainer | None = None
         try:
+            self._part.touch()  # FFmpeg would open it with the first frame only
             self._container = av.open(str(self._part), "w", format=format_)
             self._stream = self._add_stream(format_, fps)
         except (av.FFmpegError, OSError) as error:
@@ -115,7 +116,8 @@ class VideoWriter:
         if container is not None:
             with suppress(av.FFmpegError, OSError):  # the file is thrown away in any case
                 container.close()
-        self._part.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> VideoWriter:
         return self
