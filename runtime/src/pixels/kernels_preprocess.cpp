@@ -1,0 +1,206 @@
+// Row kernels of the pre-processing; compiled once per instruction set (EVSS_ISA_NS names it).
+#include <string.h>
+
+#include "kernels.h"
+
+#if defined(__AVX512VBMI__)
+#include <immintrin.h>
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define RESTRICT __restrict__
+
+namespace evss {
+namespace EVSS_ISA_NS {
+namespace {
+
+// (a * b + 2^14) >> 15 in the form that compilers know as pmulhrsw and sqrdmulh.
+inline int16_t mulhrs(int16_t a, int16_t b) { return static_cast<int16_t>((((a * b) >> 14) + 1) >> 1); }
+
+// Byte pairs a | b << 8 of `count` outputs, by shuffles. Windows of 16 bytes make 8 pairs, of 64 bytes 32.
+#if defined(__AVX512VBMI__)
+
+constexpr int kShuffleBytes = 64;
+
+template <int kWindows>
+inline __m512i shuffle(const uint8_t* p, __m512i index) {
+  const __m512i w0 = _mm512_loadu_si512(p);
+  if (kWindows == 1) return _mm512_permutexvar_epi8(index, w0);
+  const __m512i low = _mm512_permutex2var_epi8(w0, index, _mm512_loadu_si512(p + 64));
+  if (kWindows == 2) return low;
+  const __m512i w2 = _mm512_loadu_si512(p + 128);
+  const __m512i high = kWindows == 3 ? _mm512_permutexvar_epi8(index, w2)
+                                     : _mm512_permutex2var_epi8(w2, index, _mm512_loadu_si512(p + 192));
+  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high);
+}
+
+template <int kWindows>
+inline void make_pairs(const uint8_t* p, const uint8_t* index, uint16_t* pairs) {
+  _mm512_storeu_si512(pairs, shuffle<kWindows>(p, _mm512_loadu_si512(index)));
+}
+
+#elif defined(__AVX2__)
+
+constexpr int kShuffleBytes = 16;
+
+template <int kWindows>
+inline void make_pairs(const uint8_t* p, const uint8_t* index, uint16_t* pairs) {
+  const __m128i want = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
+  __m128i out = _mm_setzero_si128();
+  for (int k = 0; k < kWindows; ++k) {
+    // Indices of other windows get their top bit set (from below by wrapping, from above by saturating): zero.
+    const __m128i here =
+        _mm_adds_epu8(_mm_sub_epi8(want, _mm_set1_epi8(static_cast<char>(16 * k))), _mm_set1_epi8(0x70));
+    out = _mm_or_si128(out, _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * k)), here));
+  }
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(pairs), out);
+}
+
+#elif defined(__aarch64__)
+
+constexpr int kShuffleBytes = 16;
+
+template <int kWindows>
+inline void make_pairs(const uint8_t* p, const uint8_t* index, uint16_t* pairs) {
+  const uint8x16_t want = vld1q_u8(index);
+  uint8x16_t out;
+  if (kWindows == 1) out = vqtbl1q_u8(vld1q_u8(p), want);
+  if (kWindows == 2) out = vqtbl2q_u8({vld1q_u8(p), vld1q_u8(p + 16)}, want);
+  if (kWindows == 3) out = vqtbl3q_u8({vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32)}, want);
+  if (kWindows == 4) out = vqtbl4q_u8({vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)}, want);
+  vst1q_u8(reinterpret_cast<uint8_t*>(pairs), out);
+}
+
+#else
+
+constexpr int kShuffleBytes = 0;
+
+#endif
+
+void plain_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int count, uint16_t* RESTRICT pairs) {
+  const int32_t *left = plan.left + begin, *right = plan.right + begin;
+  for (int i = 0; i < count; ++i) pairs[i] = static_cast<uint16_t>(row[left[i]] | row[right[i]] << 8);
+}
+
+#if defined(__AVX512VBMI__) || defined(__AVX2__) || defined(__aarch64__)
+
+template <int kWindows>
+void shuffled_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int count, uint16_t* RESTRICT pairs) {
+  constexpr int kGroup = kShuffleBytes / 2;
+  const int32_t* first = plan.first + begin / kGroup;
+  const uint8_t* index = plan.index + ptrdiff_t{2} * begin;
+  for (int i = 0; i < count; i += kGroup) make_pairs<kWindows>(row + *first++, index + 2 * i, pairs + i);
+}
+
+void gather_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int count, uint16_t* pairs) {
+  switch (plan.windows) {
+    case 1:
+      return shuffled_pairs<1>(plan, row, begin, count, pairs);
+    case 2:
+      return shuffled_pairs<2>(plan, row, begin, count, pairs);
+    case 3:
+      return shuffled_pairs<3>(plan, row, begin, count, pairs);
+    case 4:
+      return shuffled_pairs<4>(plan, row, begin, count, pairs);
+    default:
+      return plain_pairs(plan, row, begin, count, pairs);
+  }
+}
+
+#else
+
+void gather_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int count, uint16_t* pairs) {
+  plain_pairs(plan, row, begin, count, pairs);
+}
+
+#endif
+
+void horizontal(const GatherPlan& plan, const uint8_t* row, int begin, int count, int16_t* RESTRICT out) {
+  alignas(64) uint16_t pairs[kTile + kTilePad];
+  gather_pairs(plan, row, begin, count, pairs);
+  const int16_t* RESTRICT weight = plan.weight + begin;
+  for (int i = 0; i < count; ++i) {
+    const int16_t a = static_cast<int16_t>(pairs[i] & 255), b = static_cast<int16_t>(pairs[i] >> 8);
+    const int16_t step = static_cast<int16_t>((b - a) * 128);
+    out[i] = static_cast<int16_t>(a * 128 + mulhrs(step, weight[i]));
+  }
+}
+
+void vertical(const int16_t* upper, const int16_t* lower, int16_t weight, int count, int16_t* RESTRICT out) {
+  for (int i = 0; i < count; ++i) {
+    const int16_t step = static_cast<int16_t>(lower[i] - upper[i]);
+    out[i] = static_cast<int16_t>(upper[i] + mulhrs(step, weight));
+  }
+}
+
+inline int16_t to_level(int16_t centred) {
+  constexpr int16_t kHalf = kLevelMax / 4;
+  const int16_t low = centred < -kHalf ? static_cast<int16_t>(-kHalf) : centred;
+  const int16_t inside = low > kHalf ? kHalf : low;
+  return static_cast<int16_t>((inside + kHalf) * 2);
+}
+
+void yuv_to_rgb(const YuvConstants& k, int count, int16_t* RESTRICT y, int16_t* RESTRICT u, int16_t* RESTRICT v) {
+  const int16_t black = k.black, gain = k.gain, kr = k.kr, kgb = k.kgb, kgr = k.kgr, kb = k.kb;
+  for (int i = 0; i < count; ++i) {
+    const int16_t l = static_cast<int16_t>(mulhrs(static_cast<int16_t>(y[i] - black), gain) - kLevelMax / 4);
+    const int16_t cb = static_cast<int16_t>((u[i] - 16384) * 2), cr = static_cast<int16_t>((v[i] - 16384) * 2);
+    y[i] = to_level(static_cast<int16_t>(l + mulhrs(cr, kr)));
+    u[i] = to_level(static_cast<int16_t>(l + mulhrs(cb, kgb) + mulhrs(cr, kgr)));
+    v[i] = to_level(static_cast<int16_t>(l + mulhrs(cb, kb)));
+  }
+}
+
+template <int kStep>
+void store_float_step(const int16_t* RESTRICT level, const StoreArgs& args, int count, float* RESTRICT out) {
+  const int32_t mean = args.mean;
+  const float factor = args.factor;
+  for (int i = 0; i < count; ++i) out[i * kStep] = static_cast<float>(level[i] - mean) * factor;
+}
+
+void store_float(const int16_t* level, const StoreArgs& args, int count, float* out) {
+  args.step == 1 ? store_float_step<1>(level, args, count, out) : store_float_step<3>(level, args, count, out);
+}
+
+// Round half to even by the addition of 1.5 * 2^23; exact for |x| < 2^22, and clamped far outside any 8-bit type.
+inline int32_t round_half_even(float x) {
+  constexpr float kMagic = 12582912.0f, kLimit = 1024.0f;
+  const float low = x < -kLimit ? -kLimit : x;
+  const float inside = low > kLimit ? kLimit : low;
+  return static_cast<int32_t>((inside + kMagic) - kMagic);
+}
+
+template <int kStep, class T>
+void store_quantised_step(const int16_t* RESTRICT level, const StoreArgs& args, int count, T* RESTRICT out) {
+  constexpr int32_t kLow = T(-1) < T(0) ? -128 : 0, kHigh = kLow + 255;
+  const int32_t mean = args.mean, zero_point = args.zero_point;
+  const float factor = args.factor, scale = args.scale;
+  for (int i = 0; i < count; ++i) {
+    const int32_t q = round_half_even(static_cast<float>(level[i] - mean) * factor / scale) + zero_point;
+    const int32_t low = q < kLow ? kLow : q;
+    out[i * kStep] = static_cast<T>(low > kHigh ? kHigh : low);
+  }
+}
+
+template <class T>
+void store_quantised(const int16_t* level, const StoreArgs& args, int count, T* out) {
+  args.step == 1 ? store_quantised_step<1>(level, args, count, out) : store_quantised_step<3>(level, args, count, out);
+}
+
+}  // namespace
+
+void fill_preprocess_kernels(Kernels& kernels) {
+  kernels.shuffle_bytes = kShuffleBytes;
+  kernels.horizontal = horizontal;
+  kernels.vertical = vertical;
+  kernels.yuv_to_rgb = yuv_to_rgb;
+  kernels.store_float = store_float;
+  kernels.store_uint8 = store_quantised<uint8_t>;
+  kernels.store_int8 = store_quantised<int8_t>;
+}
+
+}  // namespace EVSS_ISA_NS
+}  // namespace evss

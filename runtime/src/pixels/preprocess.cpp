@@ -1,0 +1,197 @@
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "kernels.h"
+#include "pixels.h"
+#include "tables.h"
+
+namespace evss {
+namespace {
+
+constexpr int kMaxSize = 32768;
+
+/// Two interpolated source rows of one component, by number; they are reused from output row to output row.
+struct RowPair {
+  int16_t* row[2];
+  int number[2] = {-1, -1};
+
+  /// Calls make(number, buffer) for what is missing; afterwards row[0] holds `low` and, if another, row[1] `high`.
+  template <class Make>
+  void hold(int low, int high, const Make& make) {
+    if (number[0] != low && (number[1] == low || number[0] == high)) swap();
+    if (number[0] != low) number[0] = low, make(low, row[0]);
+    if (high != low && number[1] != high) number[1] = high, make(high, row[1]);
+  }
+  void swap() {
+    std::swap(row[0], row[1]);
+    std::swap(number[0], number[1]);
+  }
+};
+
+const char* config_error(const PreprocessConfig& c) {
+  const auto bad_size = [](int size) { return size < 1 || size > kMaxSize; };
+  if (bad_size(c.source_width) || bad_size(c.source_height)) return "source size must be in 1 ... 32768";
+  if (bad_size(c.network_width) || bad_size(c.network_height)) return "network size must be in 1 ... 32768";
+  if (!(c.pad >= 0.0 && c.pad <= 255.0)) return "pad must be in [0, 255]";
+  for (int i = 0; i < 3; ++i) {
+    if (!(std::abs(c.mean[i]) <= 65535.0)) return "mean must be in [-65535, 65535]";
+    if (!(c.stddev[i] > 0.0) || !std::isfinite(c.stddev[i])) return "std must be > 0 and finite";
+  }
+  if (c.type == InputType::kFloat32) return nullptr;
+  if (!(c.scale > 0.0f) || !std::isfinite(c.scale)) return "scale must be > 0 and finite";
+  const int low = c.type == InputType::kInt8 ? -128 : 0;
+  return c.zero_point < low || c.zero_point > low + 255 ? "zero point lies outside the type" : nullptr;
+}
+
+}  // namespace
+
+struct Preprocessor::Impl {
+  PreprocessConfig config;
+  FitGeometry geometry;
+  Isa isa = Isa::kBaseline;
+  const Kernels* kernels = nullptr;
+  Components parts = {};
+  std::vector<GatherTable> columns;  // luma (or all), and chroma where it has its own
+  AxisTable rows[2];                 // luma, chroma
+  StoreArgs store[3] = {};
+  int source_channel[3] = {0, 1, 2};  // component of each network channel
+
+  explicit Impl(const PreprocessConfig& wanted, Isa wanted_isa);
+  void build_tables();
+  void write_row(const FrameView& frame, const YuvConstants& yuv, int y, int begin, int count, RowPair* pairs,
+                 int16_t (*level)[kTile + kTilePad], void* dst) const;
+  void write_tile(const FrameView& frame, const YuvConstants& yuv, int begin, int count, int row_begin, int row_end,
+                  void* dst) const;
+  void store_row(int channel, const int16_t* level, int x, int y, int count, void* dst) const;
+  void fill_padding(int y, int x_begin, int x_end, void* dst) const;
+};
+
+Preprocessor::Impl::Impl(const PreprocessConfig& wanted, Isa wanted_isa)
+    : config(wanted), isa(wanted_isa), kernels(&evss::kernels(wanted_isa)) {
+  geometry =
+      fit_geometry(config.source_height, config.source_width, config.network_height, config.network_width, config.fit);
+  parts = components(config.format);
+  for (int i = 0; i < 3; ++i) {
+    store[i] = store_args(config, i);
+    source_channel[i] = parts.count == 1 ? 0 : config.order == ChannelOrder::kRgb ? i : 2 - i;
+  }
+  build_tables();
+}
+
+void Preprocessor::Impl::build_tables() {
+  const Rect &from = geometry.source_rect, &to = geometry.network_rect;
+  for (int half = 0; half < 2; ++half) {
+    const Component* part = half == 0 ? &parts.part[0] : &parts.part[1];
+    if (half == 1 && !part->half_width) break;
+    const auto last = [half](int begin, int size) { return half == 0 ? begin + size - 1 : (begin + size + 1) / 2 - 1; };
+    const auto first = [half](int begin) { return half == 0 ? begin : begin / 2; };
+    const AxisTable x =
+        axis_table(geometry.network_to_source_x, to.x, to.width, first(from.x), last(from.x, from.width), half == 1);
+    const int row_bytes = plane_row_bytes(config.format, part->plane, config.source_width);
+    const int max_offset = part->step - 1;
+    columns.emplace_back(x, part->step, max_offset, row_bytes, kernels->shuffle_bytes);
+    if (half == 1 && !part->half_height) {
+      rows[1] = rows[0];
+    } else {
+      rows[half] = axis_table(geometry.network_to_source_y, to.y, to.height, first(from.y), last(from.y, from.height),
+                              half == 1);
+    }
+  }
+}
+
+void Preprocessor::Impl::store_row(int channel, const int16_t* level, int x, int y, int count, void* dst) const {
+  const ptrdiff_t width = config.network_width, height = config.network_height;
+  const ptrdiff_t at =
+      config.layout == Layout::kNchw ? (channel * height + y) * width + x : (y * width + x) * 3 + channel;
+  switch (config.type) {
+    case InputType::kFloat32:
+      return kernels->store_float(level, store[channel], count, static_cast<float*>(dst) + at);
+    case InputType::kUint8:
+      return kernels->store_uint8(level, store[channel], count, static_cast<uint8_t*>(dst) + at);
+    case InputType::kInt8:
+      return kernels->store_int8(level, store[channel], count, static_cast<int8_t*>(dst) + at);
+  }
+}
+
+void Preprocessor::Impl::fill_padding(int y, int x_begin, int x_end, void* dst) const {
+  if (x_begin >= x_end) return;
+  alignas(64) int16_t level[kTile + kTilePad];
+  std::fill(level, level + kTile + kTilePad, static_cast<int16_t>(quantised_level(config.pad)));
+  for (int x = x_begin; x < x_end; x += kTile)
+    for (int channel = 0; channel < 3; ++channel) store_row(channel, level, x, y, std::min(kTile, x_end - x), dst);
+}
+
+void Preprocessor::Impl::write_row(const FrameView& frame, const YuvConstants& yuv, int y, int begin, int count,
+                                   RowPair* pairs, int16_t (*level)[kTile + kTilePad], void* dst) const {
+  const Rect& to = geometry.network_rect;
+  const int padded = (count + 31) / 32 * 32;
+  for (int c = 0; c < parts.count; ++c) {
+    const Component& part = parts.part[c];
+    const AxisTable& table = rows[part.half_width];
+    const int i = y - to.y;
+    const GatherPlan plan = columns[part.half_width].view();
+    pairs[c].hold(table.low[i], table.high[i], [&](int number, int16_t* out) {
+      const uint8_t* row = frame.planes[part.plane] + number * frame.strides[part.plane] + part.offset;
+      kernels->horizontal(plan, row, begin, padded, out);
+    });
+    const int16_t* lower = table.high[i] == table.low[i] ? pairs[c].row[0] : pairs[c].row[1];
+    kernels->vertical(pairs[c].row[0], lower, table.weight[i], padded, level[c]);
+  }
+  if (is_yuv(config.format)) kernels->yuv_to_rgb(yuv, padded, level[0], level[1], level[2]);
+  for (int c = 0; c < 3; ++c) store_row(c, level[source_channel[c]], to.x + begin, y, count, dst);
+}
+
+void Preprocessor::Impl::write_tile(const FrameView& frame, const YuvConstants& yuv, int begin, int count,
+                                    int row_begin, int row_end, void* dst) const {
+  alignas(64) int16_t held[3][2][kTile + kTilePad];
+  alignas(64) int16_t level[3][kTile + kTilePad];
+  RowPair pairs[3];
+  for (int c = 0; c < 3; ++c) pairs[c].row[0] = held[c][0], pairs[c].row[1] = held[c][1];
+  for (int y = row_begin; y < row_end; ++y) write_row(frame, yuv, y, begin, count, pairs, level, dst);
+}
+
+Preprocessor::Preprocessor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Preprocessor::~Preprocessor() = default;
+
+std::unique_ptr<Preprocessor> Preprocessor::create(const PreprocessConfig& config, std::string* error, Isa isa) {
+  if (const char* message = config_error(config)) {
+    *error = message;
+    return nullptr;
+  }
+  return std::unique_ptr<Preprocessor>(new Preprocessor(std::make_unique<Impl>(config, isa)));
+}
+
+const char* Preprocessor::check(const FrameView& frame) const {
+  const PreprocessConfig& c = impl_->config;
+  if (frame.format != c.format) return "frame has another pixel format than the preprocessor";
+  if (frame.width != c.source_width || frame.height != c.source_height)
+    return "frame has another size than the preprocessor";
+  for (int plane = 0; plane < plane_count(c.format); ++plane) {
+    if (frame.planes[plane] == nullptr) return "frame lacks a plane";
+    const ptrdiff_t stride = frame.strides[plane], bytes = plane_row_bytes(c.format, plane, frame.width);
+    if (std::max(stride, -stride) < bytes && plane_rows(c.format, plane, frame.height) > 1)
+      return "frame stride is smaller than a row";
+  }
+  return nullptr;
+}
+
+void Preprocessor::run(const FrameView& frame, void* dst, int row_begin, int row_end) const {
+  const ColourCoefficients k = colour_coefficients(frame.matrix, frame.range);
+  const YuvConstants yuv = {k.black, k.gain, k.kr, k.kgb, k.kgr, k.kb};
+  const Rect& to = impl_->geometry.network_rect;
+  const int begin = std::clamp(row_begin, to.y, to.y + to.height), end = std::clamp(row_end, begin, to.y + to.height);
+  for (int x = 0; x < to.width; x += kTile)
+    impl_->write_tile(frame, yuv, x, std::min(kTile, to.width - x), begin, end, dst);
+  for (int y = row_begin; y < row_end; ++y) {
+    const bool inside = y >= begin && y < end;
+    impl_->fill_padding(y, 0, inside ? to.x : impl_->config.network_width, dst);
+    if (inside) impl_->fill_padding(y, to.x + to.width, impl_->config.network_width, dst);
+  }
+}
+
+const PreprocessConfig& Preprocessor::config() const { return impl_->config; }
+const FitGeometry& Preprocessor::geometry() const { return impl_->geometry; }
+Isa Preprocessor::isa() const { return impl_->isa; }
+
+}  // namespace evss
