@@ -41,7 +41,8 @@ def dis_flow(picture: NDArray[np.uint8], next_picture: NDArray[np.uint8]) -> NDA
         raise FlowError(
             "optical flow of real video needs OpenCV, which is not installed; pip install 'edge-vss[train]'"
         ) from None
-    estimator: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    opencv: Any = cv2
+    estimator = opencv.DISOpticalFlow_create(opencv.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow: NDArray[np.float32] = estimator.calc(_grey(picture), _grey(next_picture), None)
     return flow
 

@@ -66,7 +66,8 @@ class ConfusionMatrix:
         """(num_classes,) in [0, 1]; nan for a class that is neither there nor predicted."""
         hits = np.diagonal(self.counts).astype(np.float64)
         union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - np.diagonal(self.counts)
-        return np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)
+        iou: NDArray[np.float64] = np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)
+        return iou
 
     @property
     def miou(self) -> float:

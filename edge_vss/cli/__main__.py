@@ -1,0 +1,7 @@
+"""``python -m edge_vss.cli``."""
+
+import sys
+
+from edge_vss.cli.app import main
+
+sys.exit(main())

@@ -1,0 +1,106 @@
+"""Puts the verbs together, and turns every failure into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from edge_vss import __version__
+from edge_vss.cli import calibrate, data, doctor, evaluate, export, inspect, run, train, verify
+from edge_vss.errors import EdgeVssError
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+TRAINING_MODULES = ("torch", "onnx", "onnxscript", "onnxslim", "safetensors", "cv2", "tomli")
+
+app = typer.Typer(
+    name="edge-vss",
+    help="Video semantic segmentation for small machines: train, export stage by stage, run natively.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edge-vss {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+for _name, _verb in (
+    ("train", train.train),
+    ("export", export.export),
+    ("calibrate", calibrate.calibrate),
+    ("run", run.run),
+    ("eval", evaluate.evaluate),
+    ("verify", verify.verify),
+    ("inspect", inspect.inspect),
+    ("doctor", doctor.doctor),
+):
+    app.command(_name)(_verb)
+app.add_typer(data.app, name="data")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        arguments: Without the program's name; ``None`` = those of the process.
+
+    Returns:
+        The exit code: 0 done, 1 unexpected failure, 2 wrong usage, 3 bad input, 4 camera or device, 5 a gate said
+        no, 130 interrupted.
+    """
+    try:
+        code = app(None if arguments is None else list(arguments), prog_name="edge-vss", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left; nothing more can be said, and the interpreter must not try at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except BaseException as error:
+        if isinstance(error, SystemExit):
+            raise
+        code, line = _explain(error)
+        if line:
+            print(f"edge-vss: {' '.join(line.split())}", file=sys.stderr)
+        if code == 1 and os.environ.get("EDGE_VSS_TRACEBACK"):
+            traceback.print_exception(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and line of a failure."""
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return INTERRUPTED, "interrupted"
+    if isinstance(error, EdgeVssError):
+        return error.exit_code, str(error)
+    if hasattr(error, "format_message"):  # click's own, which some versions of Typer carry inside
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "edge-vss"
+        message = str(error.format_message()).rstrip(".")
+        return 2, f"{message}; see: {where} --help" if message else ""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAINING_MODULES:
+        return 1, f"this needs {error.name}, which is not installed; pip install 'edge-vss[train]'"
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return 3, f"{name}{error.strerror[0].lower()}{error.strerror[1:]}"
+    hint = "" if os.environ.get("EDGE_VSS_TRACEBACK") else " (EDGE_VSS_TRACEBACK=1 shows where)"
+    return 1, f"unexpected {type(error).__name__}: {error}{hint}"

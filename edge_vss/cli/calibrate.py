@@ -1,0 +1,41 @@
+"""``edge-vss calibrate``: tune a bundle on video of its own kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_vss.cli.common import JsonOption, Report, progress_bar
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Rewritten in place.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Unlabelled video of the kind to be labelled.")],
+    clock_rate: Annotated[
+        float,
+        typer.Option("--clock-rate", metavar="R", help="Share of frames that fire the adaptive stages, in (0, 1]."),
+    ],
+    schedule: Annotated[str, typer.Option(help="The schedule whose thresholds are set.")] = "adaptive",
+    json: JsonOption = None,
+) -> None:
+    """Set the clock thresholds of a bundle on unlabelled video.
+
+    Example: [bold]edge-vss calibrate camvid.bundle drive.mp4 --clock-rate 0.34[/bold]
+    """
+    if not 0.0 < clock_rate <= 1.0:
+        raise typer.BadParameter(f"--clock-rate wants a share in (0, 1], got {clock_rate}")
+    from edge_vss.calibration.clocks import calibrate_clock
+    from edge_vss.data.sources import open_source
+
+    report = Report(json)
+    with progress_bar("calibration") as progress:
+        result = calibrate_clock(bundle, open_source(source), clock_rate, schedule, progress=progress)
+    for stage, threshold in result.thresholds.items():
+        report.print(
+            f"{schedule}: {stage} fires at a change of {threshold:.5f}, on {result.update_rate:.1%} of the frames"
+        )
+    report.write_json({"thresholds": result.thresholds, "update_rate_expected": result.update_rate})

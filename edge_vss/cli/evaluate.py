@@ -1,0 +1,91 @@
+"""``edge-vss eval``: accuracy, consistency, update rates and latency on the native runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_vss.cli.common import (
+    BackendOption,
+    JsonOption,
+    PrecisionOption,
+    Report,
+    ThreadsOption,
+    make_table,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from edge_vss.evaluation import Evaluation
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip.")],
+    data: Annotated[str, typer.Option(metavar="DATA", help="Labelled data, such as camvid:PATH:val.")],
+    schedule: Annotated[
+        list[str] | None, typer.Option(help="May be repeated; 'all' takes every schedule. Default: the bundle's first.")
+    ] = None,
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "auto",
+    threads: ThreadsOption = 0,
+    json: JsonOption = None,
+) -> None:
+    """Score a bundle on labelled data, at label resolution, on the native runtime.
+
+    Example: [bold]edge-vss eval camvid.bundle --data camvid:data/camvid:val --schedule all[/bold]
+    """
+    from edge_vss.evaluation import EvalOptions, evaluate_bundle
+
+    report = Report(json)
+    options = EvalOptions(schedules=tuple(schedule or ()), backend=backend, precision=precision, threads=threads)
+    with progress_bar("evaluation") as progress:
+        found = evaluate_bundle(bundle, data, options, progress=progress)
+    _print(report, found)
+    if len(found) == 1:
+        report.write_json(found[0].as_dict())
+    else:
+        report.write_json({"schedules": {one.schedule: one.as_dict() for one in found}})
+
+
+def _print(report: Report, found: list[Evaluation]) -> None:
+    first = found[0]
+    clocked = [stage for stage in first.update_rate if any(one.update_rate[stage] < 1 for one in found)]
+    columns = (
+        "schedule",
+        "mIoU",
+        "pixel acc.",
+        "TC",
+        "TC masked",
+        *clocked,
+        "M macs mean",
+        "max",
+        "p50 ms",
+        "p99",
+        "max",
+    )
+    rows = [
+        (
+            one.schedule,
+            f"{one.miou:.4f}",
+            f"{one.pixel_accuracy:.4f}",
+            f"{one.temporal_consistency:.4f}",
+            f"{one.temporal_consistency_masked:.4f}",
+            *(f"{one.update_rate[stage]:.1%}" for stage in clocked),
+            f"{one.macs_per_frame['mean'] / 1e6:.0f}",
+            f"{one.macs_per_frame['max'] / 1e6:.0f}",
+            *(f"{one.latency_ms[key]:.1f}" for key in ("p50", "p99", "max")),
+        )
+        for one in found
+    ]
+    report.print(make_table(f"{first.frames} frames, {first.backend} {first.precision}", columns, rows))
+    classes = [
+        (name, *("-" if one.iou[name] != one.iou[name] else f"{one.iou[name]:.3f}" for one in found))
+        for name in first.iou
+    ]
+    report.print(make_table("IoU", ("class", *(one.schedule for one in found)), classes))
+    flow = first.flow or "none: temporal consistency needs ordered frames and, for real video, OpenCV"
+    report.print(f"optical flow: {flow}")

@@ -1,0 +1,110 @@
+"""``edge-vss export``: a checkpoint, or an ONNX file of the user's own, becomes a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_vss.cli.common import JsonOption, Report, make_table, parse_numbers, parse_size, share_bar
+
+if TYPE_CHECKING:
+    from edge_vss.deploy import ExportReport
+
+__all__ = ["export"]
+
+
+def export(
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="BUNDLE", help="Folder, or .zip, to write.")],
+    checkpoint: Annotated[str | None, typer.Argument(metavar="CHECKPOINT", help="File or zoo:NAME.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="HxW", help="Network input, pixels; default: as trained.")] = None,
+    calibration: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Unlabelled frames for clocks and goldens; default: street.")
+    ] = None,
+    clock_rate: Annotated[
+        float, typer.Option("--clock-rate", metavar="R", help="Share of frames that fire the adaptive stages, (0, 1].")
+    ] = 0.5,
+    precision: Annotated[str, typer.Option(help="Variants to write: fp32.")] = "fp32",
+    backend: Annotated[str, typer.Option(help="Back ends to write for: onnxruntime.")] = "onnxruntime",
+    onnx: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="ONNX file to use instead of a checkpoint.")
+    ] = None,
+    cut: Annotated[str, typer.Option(metavar="TENSOR,…", help="Where to cut the ONNX file into stages.")] = "",
+    classes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Classes of the ONNX file: JSON, or a name per line.")
+    ] = None,
+    mean: Annotated[
+        str, typer.Option(metavar="R,G,B", help="Subtracted from pixels of 0-255, for the ONNX file.")
+    ] = "0",
+    std: Annotated[str, typer.Option(metavar="R,G,B", help="Divides pixels of 0-255, for the ONNX file.")] = "255",
+    json: JsonOption = None,
+) -> None:
+    """Write a bundle: one engine per stage, schedules, thresholds, golden sequences.
+
+    Example: [bold]edge-vss export zoo:clockwork-street -o street.bundle[/bold]
+
+    Example: [bold]edge-vss export --onnx net.onnx --cut mid --classes names.txt -o mine.bundle[/bold]
+    """
+    if (checkpoint is None) == (onnx is None):
+        raise typer.BadParameter("want either a CHECKPOINT or --onnx MODEL")
+    if onnx is not None and classes is None:
+        raise typer.BadParameter("--onnx wants --classes FILE as well")
+    for name, value, known in (("--precision", precision, "fp32"), ("--backend", backend, "onnxruntime")):
+        if value != known:
+            raise typer.BadParameter(f"{name} {value} is not built yet; known: {known}")
+    report = Report(json)
+    height, width = parse_size(size) if size else (None, None)
+    with share_bar("export") as progress:
+        if checkpoint is not None:
+            from edge_vss.deploy import deploy
+
+            found = deploy(
+                checkpoint,
+                out,
+                height=height,
+                width=width,
+                calibration=calibration,
+                clock_rate=clock_rate,
+                progress=progress,
+            )
+        else:
+            from edge_vss.deploy import deploy_onnx
+
+            assert onnx is not None and classes is not None
+            found = deploy_onnx(
+                onnx,
+                out,
+                cut=tuple(filter(None, (part.strip() for part in cut.split(",")))),
+                classes=classes,
+                mean=parse_numbers(mean, "--mean"),
+                std=parse_numbers(std, "--std"),
+                height=height,
+                width=width,
+                calibration=calibration,
+                clock_rate=clock_rate,
+                progress=progress,
+            )
+    _print(report, found)
+
+
+def _print(report: Report, found: ExportReport) -> None:
+    import msgspec
+
+    rows = []
+    for name, stage in found.stages.items():
+        parity = stage.parity
+        rows.append((name, f"{stage.macs / 1e6:.1f}", f"{stage.params / 1e3:.0f}", _parity_text(parity), *stage.files))
+    report.print(make_table("Stages", ("stage", "M macs", "k params", "parity", "file"), rows))
+    if found.cost_of_cutting is not None:
+        report.print(f"cost of cutting: {found.cost_of_cutting:.3f} (sum of stages / one engine)")
+    for schedule, thresholds in found.thresholds.items():
+        for stage, threshold in thresholds.items():
+            rate = found.update_rate_expected[schedule][stage]
+            report.print(f"{schedule}: {stage} fires at a change of {threshold:.5f}, on {rate:.1%} of the frames")
+    report.print(f"{found.bundle}: schedules {', '.join(found.schedules)}")
+    report.write_json(msgspec.to_builtins(found))
+
+
+def _parity_text(parity: object) -> str:
+    return str(parity)

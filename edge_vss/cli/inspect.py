@@ -1,0 +1,61 @@
+"""``edge-vss inspect``: what is inside a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_vss.cli.common import JsonOption, Report, make_table
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip.")],
+    json: JsonOption = None,
+) -> None:
+    """Show what is inside a bundle: stages, tensors, schedules, variants, files.
+
+    Example: [bold]edge-vss inspect street.bundle --json -[/bold]
+    """
+    from edge_vss.inspection import describe_bundle
+
+    report = Report(json)
+    found = describe_bundle(bundle)
+    picture = found["input"]
+    report.print(
+        f"[bold]{found['name']}[/bold]: {picture['height']}x{picture['width']} {picture['order']}, {picture['fit']}; "
+        f"{found['macs'] / 1e6:.0f} M multiply-adds, {found['params'] / 1e6:.2f} M parameters, "
+        f"{found['bytes'] / 1e6:.1f} MB in {len(found['files'])} files"
+    )
+    for output in found["outputs"]:
+        report.print(f"output {output['name']}: {len(output['classes'])} classes: {', '.join(output['classes'])}")
+    _print_tables(report, found)
+    report.write_json(found)
+
+
+def _print_tables(report: Report, found: dict[str, object]) -> None:
+    for key, title, columns in (
+        ("stages", "Stages", ("name", "reads", "writes", "macs", "share", "params")),
+        ("tensors", "Tensors", ("name", "shape", "dtype", "lives", "reset", "bytes")),
+        ("schedules", "Schedules", ("name", "clocks", "delays", "macs_mean")),
+        ("variants", "Variants", ("name", "backend", "precision", "goldens", "thresholds")),
+        ("files", "Files", ("name", "bytes", "sha256")),
+    ):
+        rows = found[key]
+        assert isinstance(rows, list)
+        report.print(make_table(title, columns, [[_cell(row[column]) for column in columns] for row in rows]))
+    for key in ("calibration", "provenance"):
+        record = found[key]
+        if isinstance(record, dict) and record:
+            report.print(f"{key}: " + ", ".join(f"{name} {value}" for name, value in record.items()))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

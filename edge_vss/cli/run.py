@@ -1,0 +1,143 @@
+"""``edge-vss run``: the frame loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from edge_vss.cli.common import (
+    BackendOption,
+    JsonOption,
+    PrecisionOption,
+    Report,
+    ThreadsOption,
+    make_table,
+    show_bar,
+)
+
+if TYPE_CHECKING:
+    from edge_vss.run_stats import RunStats
+
+__all__ = ["run"]
+
+REDRAW_EVERY = 4
+"""Frames between two looks of the live table at the statistics."""
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Video file, folder or glob of images, street:[...].")
+    ],
+    schedule: Annotated[str | None, typer.Option(help="When stages fire; default: the bundle's first.")] = None,
+    backend: BackendOption = "auto",
+    precision: PrecisionOption = "auto",
+    threads: ThreadsOption = 0,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH", help="x.mp4 or x.mkv: overlay video; a folder or x/*.png: label maps. Repeatable."
+        ),
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,
+    as_fast_as_possible: Annotated[
+        bool, typer.Option("--as-fast-as-possible", help="Do not wait for the capture times of the frames.")
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Label the frames of a source on the native runtime.
+
+    Without --as-fast-as-possible a file is played at its own rate, and no frame of it is dropped.
+
+    Example: [bold]edge-vss run street.bundle drive.mp4 --schedule adaptive --output labelled.mp4[/bold]
+    """
+    from edge_vss.labelling import label_frames, open_run
+    from edge_vss.run_stats import RunStats
+
+    report = Report(json)
+    with open_run(
+        bundle,
+        source,
+        schedule=schedule,
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        outputs=output or (),
+    ) as opened:
+        info = opened.pipeline.info
+        stats = RunStats(stages=tuple(name for name, _ in info.stages))
+        try:
+            with _live_table(f"{info.name}: {info.schedule}, {info.backend} {info.precision}") as observe:
+                label_frames(
+                    opened.pipeline,
+                    opened.source,
+                    opened.sinks,
+                    stats,
+                    limit=frames,
+                    realtime=not as_fast_as_possible,
+                    observe=observe,
+                )
+        finally:
+            if stats.frames:
+                facts = {"backend": info.backend, "schedule": info.schedule, "precision": info.precision}
+                _print(report, {**stats.as_dict(), **facts}, opened.targets)
+
+
+@contextmanager
+def _live_table(title: str) -> Iterator[Callable[[RunStats], None]]:
+    """A table on stderr that follows the run; nothing where stderr is not a terminal."""
+    if not show_bar():
+        yield lambda stats: None
+        return
+    with Live(console=Console(stderr=True), refresh_per_second=8, transient=True) as live:
+
+        def observe(stats: RunStats) -> None:
+            if stats.frames % REDRAW_EVERY == 1:
+                live.update(_lamps(title, stats))
+
+        yield observe
+
+
+def _lamps(title: str, stats: RunStats) -> Table:
+    from edge_vss.run_stats import percentiles
+
+    latency, last = percentiles(list(stats.latency_ms)[-512:]), stats.last
+    assert last is not None
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_row("frame", f"{stats.frames}  {stats.fps:.1f} per second")
+    table.add_row("latency", f"p50 {latency['p50']:.1f} ms  p99 {latency['p99']:.1f} ms")
+    lamps = [f"[green]● {stage}[/green]" if stage in last.fired else f"[dim]○ {stage}[/dim]" for stage in stats.stages]
+    table.add_row("fired", "  ".join(lamps))
+    ages = [f"{stage} {last.stage_age_frames[stage]}" for stage in stats.stages if stage in last.stage_age_frames]
+    table.add_row("age", "  ".join(ages))
+    if last.flags:
+        table.add_row("flags", " ".join(last.flags))
+    return table
+
+
+def _print(report: Report, found: dict[str, Any], targets: list[str]) -> None:
+    latency, frames = found["latency_ms"], found["frames"]
+    rows = [
+        (stage, times["fired"], f"{times['fired'] / frames:.1%}", f"{times['p50_ms']:.2f}", f"{times['p99_ms']:.2f}")
+        for stage, times in found["stages"].items()
+    ]
+    title = (
+        f"{frames} frames, {found['fps']:.1f} per second, {found['schedule']}, {found['backend']} {found['precision']}"
+    )
+    report.print(make_table(title, ("stage", "fired", "share", "p50 ms", "p99 ms"), rows))
+    report.print(
+        f"latency ms: mean {latency['mean']:.2f}, p50 {latency['p50']:.2f}, p90 {latency['p90']:.2f}, "
+        f"p99 {latency['p99']:.2f}, max {latency['max']:.2f}"
+    )
+    age = found["age_frames"]
+    report.print(f"age of the label map: mean {age['mean']:.2f}, max {age['max']} frames")
+    for target in targets:
+        report.print(f"written: {target}")
+    report.write_json(found)

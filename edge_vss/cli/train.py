@@ -1,0 +1,54 @@
+"""``edge-vss train``: train or distil a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_vss.cli.common import JsonOption, Report
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="supervised or distill.")],
+    data: Annotated[list[str], typer.Option(metavar="DATA", help="What to train on; may be repeated.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for checkpoint, resume point and log.")],
+    teacher: Annotated[
+        str | None, typer.Option(metavar="CKPT|MODEL.onnx", help="Teacher of the recipes that take one.")
+    ] = None,
+    init: Annotated[str | None, typer.Option(metavar="CKPT", help="Weights to start from; may be zoo:NAME.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="TOML", help="Network, sizes, rates, augmentation.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the configuration's.")] = None,
+    seed: Annotated[int, typer.Option(help="Fixes weights, order and views.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a killed run of the same kind stopped.")
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Train or distil a network.
+
+    Example: [bold]edge-vss train supervised --data camvid:data/camvid:train --out runs/camvid --epochs 100[/bold]
+    """
+    from edge_vss.training import TrainOptions
+    from edge_vss.training import train as run_training
+
+    report = Report(json)
+    result = run_training(
+        TrainOptions(
+            recipe=recipe,
+            data=tuple(data),
+            out=out,
+            teacher=teacher,
+            init=init,
+            config=config,
+            epochs=epochs,
+            seed=seed,
+            resume=resume,
+        )
+    )
+    held_out = "" if result.held_out_miou is None else f", mIoU on the held-out part {result.held_out_miou:.4f}"
+    report.print(f"{result.checkpoint}{held_out}")
+    report.write_json({"checkpoint": result.checkpoint, "held_out_miou": result.held_out_miou})

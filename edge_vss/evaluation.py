@@ -1,0 +1,248 @@
+"""Scores a bundle on labelled data, on the native runtime: what ``edge-vss eval`` prints.
+
+Several schedules run over the same decoded frames. A clip boundary resets the stream; images without an order reset
+it on every frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_vss.bundle import Manifest, OutputSpec, load_bundle
+from edge_vss.data.colour import to_rgb
+from edge_vss.data.datasets import Clip, Dataset, Sample, open_dataset
+from edge_vss.data.flow import FLOW_NAME, FlowError, dis_flow
+from edge_vss.errors import BadInput
+from edge_vss.metrics import ConfusionMatrix, TemporalConsistency
+from edge_vss.run_stats import percentiles
+from edge_vss.runtime import Pipeline
+
+__all__ = ["EvalOptions", "Evaluation", "evaluate_bundle"]
+
+CHUNK_BYTES = 192 << 20
+"""Decoded frames and flow held at a time, so that schedules run one after the other on warm engines."""
+MIN_FLOW_FPS = 5.0
+"""Neighbouring frames farther apart have no usable flow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """How to score."""
+
+    schedules: tuple[str, ...] = ()
+    """Names; ``("all",)`` takes every one; empty = the bundle's first."""
+    backend: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    """0 = one per core."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What one schedule scored; nan where there was nothing to score."""
+
+    schedule: str
+    backend: str
+    precision: str
+    miou: float
+    iou: dict[str, float]
+    """Class -> IoU; nan where it neither occurs nor is predicted."""
+    pixel_accuracy: float
+    temporal_consistency: float
+    """Pooled over pairs, nearest warp, no photometric mask."""
+    temporal_consistency_masked: float
+    """The same where the picture survives the warp."""
+    flow: str
+    """Where the flow came from; empty = no consistency."""
+    frames: int
+    update_rate: dict[str, float]
+    """Stage -> share of frames that fired it, the first frame after each reset not counted."""
+    macs_per_frame: dict[str, float]
+    """mean and max over the same frames."""
+    latency_ms: dict[str, float]
+    """mean, p50, p90, p99, max over all frames."""
+    age_frames: dict[str, float]
+    """mean and max age of the label map."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys that ``eval --json`` promises."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One decoded frame, and the flow from the frame before it."""
+
+    sample: Sample
+    first: bool
+    """The stream starts anew with this frame."""
+    flow: NDArray[np.float32] | None
+    mask: NDArray[np.bool_] | None
+
+
+def evaluate_bundle(
+    path: str | Path,
+    data: str,
+    options: EvalOptions,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Evaluation]:
+    """Score a bundle under one or several schedules.
+
+    Args:
+        data: URI of a data set.
+
+    Raises:
+        BadInput: The bundle or the data does not load, a schedule is unknown, or the classes differ.
+    """
+    manifest = load_bundle(path).manifest
+    dataset = open_dataset(data)
+    output = _matching_output(manifest, dataset, path, data)
+    schedules = _schedules(manifest, options.schedules, path)
+    with ExitStack() as stack:
+        scorers = []
+        for schedule in schedules:
+            pipeline = Pipeline(
+                path,
+                schedule=schedule,
+                backend=options.backend,
+                precision=options.precision,
+                threads=options.threads,
+                label_size="source",
+            )
+            scorers.append(_Scorer(stack.enter_context(pipeline), manifest, output, schedule))
+        flow = _score(scorers, dataset, progress)
+        return [scorer.result(flow) for scorer in scorers]
+
+
+def _matching_output(manifest: Manifest, dataset: Dataset, path: str | Path, data: str) -> OutputSpec:
+    """The output whose classes are the data's, by name and order."""
+    want = [info.name.casefold() for info in dataset.classes]
+    for output in manifest.outputs:
+        if [info.name.casefold() for info in output.classes] == want:
+            return output
+    output = manifest.outputs[0]
+    if len(output.classes) != len(want):
+        raise BadInput(f"{data} has {len(want)} classes, {path} gives {len(output.classes)}; they must be the same")
+    theirs, ours = next(
+        (there.name, here.name)
+        for there, here in zip(dataset.classes, output.classes)
+        if there.name.casefold() != here.name.casefold()
+    )
+    raise BadInput(f"{data} has class {theirs!r} where {path} has {ours!r}; classes must agree in name and order")
+
+
+def _schedules(manifest: Manifest, wanted: Sequence[str], path: str | Path) -> list[str]:
+    known = [schedule.name for schedule in manifest.schedules]
+    if not wanted:
+        return known[:1]
+    if "all" in wanted:
+        return known
+    for name in wanted:
+        if name not in known:
+            raise BadInput(f"{path} has no schedule {name!r}; it has: {', '.join(known)}")
+    return list(dict.fromkeys(wanted))
+
+
+def _score(scorers: Sequence[_Scorer], dataset: Dataset, progress: Callable[[int, int], None]) -> str:
+    """Run every scorer over every frame; returns the name of the flow."""
+    done, total, flow = 0, dataset.num_frames * len(scorers), ""
+    for clip in dataset.clips:
+        for chunk in _chunks(clip):
+            flow = FLOW_NAME if any(step.flow is not None for step in chunk) else flow
+            for scorer in scorers:
+                for step in chunk:
+                    scorer.add(step)
+                    done += 1
+                    progress(done, total)
+    return flow
+
+
+def _chunks(clip: Clip) -> Iterator[list[Step]]:
+    """A clip in pieces that fit into ``CHUNK_BYTES``."""
+    before: NDArray[np.uint8] | None = None
+    chunk: list[Step] = []
+    moving = clip.fps is not None and clip.fps >= MIN_FLOW_FPS
+    for index in range(len(clip)):
+        sample = clip[index]
+        flow = mask = picture = None
+        if moving:
+            picture = to_rgb(sample.frame)
+            if before is not None and before.shape == picture.shape:
+                try:
+                    flow = dis_flow(before, picture)
+                    mask = TemporalConsistency.pair_mask(before, picture, flow)
+                except FlowError:
+                    moving = False
+        chunk.append(Step(sample, clip.fps is None or index == 0, flow, mask))
+        before = picture
+        if len(chunk) * sample.frame.height * sample.frame.width * 14 > CHUNK_BYTES:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+class _Scorer:
+    """One schedule on its way through the data."""
+
+    def __init__(self, pipeline: Pipeline, manifest: Manifest, output: OutputSpec, schedule: str) -> None:
+        self._pipeline, self._schedule, self._output = pipeline, schedule, output.name
+        self._classes = [info.name for info in output.classes]
+        self._matrix, self._consistency = ConfusionMatrix(len(self._classes)), TemporalConsistency(len(self._classes))
+        self._stage_macs = {stage.name: stage.macs for stage in manifest.graph.stages}
+        self._fired: list[tuple[str, ...]] = []
+        self._firsts: list[bool] = []
+        self._latency_ms: list[float] = []
+        self._ages: list[int] = []
+        self._before: NDArray[np.uint8] | None = None
+
+    def add(self, step: Step) -> None:
+        """Label one frame and count it."""
+        if step.first:
+            self._pipeline.reset()
+            self._before = None
+        result = self._pipeline.process(step.sample.frame)
+        labels = result.labels[self._output]
+        if step.sample.labels is not None:
+            if step.sample.labels.shape != labels.shape:
+                raise BadInput(f"labels are {step.sample.labels.shape}, the frame is {labels.shape}")
+            self._matrix.update(step.sample.labels, labels)
+        if step.flow is not None and self._before is not None:
+            self._consistency.update(self._before, labels, step.flow, step.mask)
+        self._before = labels
+        self._fired.append(result.fired)
+        self._firsts.append(step.first)
+        self._latency_ms.append(result.latency_ms)
+        self._ages.append(result.age_frames[self._output])
+
+    def result(self, flow: str) -> Evaluation:
+        """The scores of everything that was added."""
+        counted = [fired for fired, first in zip(self._fired, self._firsts) if not first] or self._fired
+        macs = [sum(self._stage_macs[stage] for stage in fired) for fired in counted]
+        info = self._pipeline.info
+        return Evaluation(
+            schedule=self._schedule,
+            backend=info.backend,
+            precision=info.precision,
+            miou=self._matrix.miou,
+            iou=dict(zip(self._classes, self._matrix.iou.tolist())),
+            pixel_accuracy=self._matrix.pixel_accuracy,
+            temporal_consistency=self._consistency.value,
+            temporal_consistency_masked=self._consistency.masked,
+            flow=flow,
+            frames=len(self._fired),
+            update_rate={
+                stage: sum(stage in fired for fired in counted) / max(1, len(counted)) for stage in self._stage_macs
+            },
+            macs_per_frame={"mean": sum(macs) / max(1, len(macs)), "max": float(max(macs, default=0))},
+            latency_ms=percentiles(self._latency_ms),
+            age_frames={"mean": sum(self._ages) / max(1, len(self._ages)), "max": float(max(self._ages, default=0))},
+        )

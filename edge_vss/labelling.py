@@ -1,0 +1,141 @@
+"""The frame loop of ``edge-vss run``: opens bundle, source and outputs; frames in, label maps out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_vss.bundle import load_bundle
+from edge_vss.data.sources import FrameSource, open_source
+from edge_vss.errors import BadInput
+from edge_vss.frame import Frame
+from edge_vss.run_stats import RunStats
+from edge_vss.runtime import Pipeline
+from edge_vss.sinks import Sink, open_sink
+
+__all__ = ["OpenRun", "label_frames", "open_run"]
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """What a run works with."""
+
+    pipeline: Pipeline
+    source: FrameSource
+    sinks: list[Sink]
+    targets: list[str]
+    """What the sinks were opened from."""
+
+
+@contextmanager
+def open_run(
+    bundle: str | Path,
+    source: str,
+    *,
+    schedule: str | None = None,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+    outputs: Sequence[str] = (),
+) -> Iterator[OpenRun]:
+    """Open bundle, source and outputs, and close what must be closed.
+
+    Raises:
+        BadInput: One of them does not load or cannot be written, or the schedule is unknown.
+        DeviceError: The backend is not there, or the source is a camera that does not open.
+    """
+    manifest = load_bundle(bundle).manifest
+    known = [one.name for one in manifest.schedules]
+    if schedule is not None and schedule not in known:
+        raise BadInput(f"{bundle} has no schedule {schedule!r}; it has: {', '.join(known)}")
+    colours = {output.name: [info.colour for info in output.classes] for output in manifest.outputs}
+    with (
+        open_source(source) as frames,
+        Pipeline(bundle, schedule=schedule, backend=backend, precision=precision, threads=threads) as pipeline,
+    ):
+        sinks: list[Sink] = []
+        try:
+            for target in outputs:
+                sinks.append(
+                    open_sink(target, outputs=colours, height=frames.height, width=frames.width, fps=frames.fps)
+                )
+            yield OpenRun(pipeline, frames, sinks, list(outputs))
+        except BaseException:
+            for sink in sinks:
+                sink.discard()
+            raise
+
+
+def label_frames(
+    pipeline: Pipeline,
+    frames: Iterable[Frame],
+    sinks: Sequence[Sink],
+    stats: RunStats,
+    *,
+    limit: int | None = None,
+    realtime: bool = False,
+    observe: Callable[[RunStats], None] = lambda stats: None,
+) -> None:
+    """Label frames until there are no more, and put the outputs in their places.
+
+    Args:
+        stats: Filled in as frames are done.
+        limit: Stop after this many frames.
+        realtime: Wait until a frame is due by its capture time; a file never drops one.
+        observe: Called after every frame.
+
+    Raises:
+        KeyboardInterrupt: Passed on after the outputs were finished with the frames that were done.
+    """
+    try:
+        _loop(pipeline, frames, sinks, stats, limit, realtime, observe)
+    except KeyboardInterrupt:
+        _close(sinks)
+        raise
+    except BaseException:
+        for sink in sinks:
+            sink.discard()
+        raise
+    _close(sinks)
+
+
+def _loop(
+    pipeline: Pipeline,
+    frames: Iterable[Frame],
+    sinks: Sequence[Sink],
+    stats: RunStats,
+    limit: int | None,
+    realtime: bool,
+    observe: Callable[[RunStats], None],
+) -> None:
+    start, first_pts_us = time.perf_counter(), None
+    if limit == 0:
+        return
+    for frame in frames:
+        first_pts_us = frame.pts_us if first_pts_us is None else first_pts_us
+        if realtime:
+            due = start + (frame.pts_us - first_pts_us) / 1e6
+            time.sleep(max(0.0, due - time.perf_counter()))
+        result = pipeline.process(frame)
+        for sink in sinks:
+            sink.write(frame, result.labels)
+        stats.add(result)
+        stats.seconds = time.perf_counter() - start
+        observe(stats)
+        if stats.frames == limit:
+            return
+
+
+def _close(sinks: Sequence[Sink]) -> None:
+    """Finish every sink, also when one of them fails."""
+    failed: Exception | None = None
+    for sink in sinks:
+        try:
+            sink.close()
+        except Exception as error:
+            failed = failed or error
+    if failed:
+        raise failed

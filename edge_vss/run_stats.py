@@ -1,0 +1,86 @@
+"""What a run has seen so far: rates, latency, ages, flags."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edge_vss.runtime import Result
+
+__all__ = ["RunStats", "percentiles"]
+
+KEPT = 100_000
+"""Newest frames that percentiles are taken from, so that an endless run does not grow."""
+
+
+def percentiles(times_ms: Iterable[float]) -> dict[str, float]:
+    """mean, p50, p90, p99 and max; nan of nothing."""
+    values = np.fromiter(times_ms, np.float64)
+    if not values.size:
+        return dict.fromkeys(("mean", "p50", "p90", "p99", "max"), float("nan"))
+    p50, p90, p99 = np.percentile(values, [50, 90, 99])
+    return {
+        "mean": float(values.mean()),
+        "p50": p50.item(),
+        "p90": p90.item(),
+        "p99": p99.item(),
+        "max": float(values.max()),
+    }
+
+
+@dataclass
+class RunStats:
+    """What a run has seen so far."""
+
+    stages: tuple[str, ...]
+    """In graph order."""
+    frames: int = 0
+    seconds: float = 0.0
+    """Wall time from the first frame to the end of the newest one."""
+    last: Result | None = None
+    """The newest result; its labels are not kept."""
+    fired: Counter[str] = field(default_factory=Counter)
+    flags: Counter[str] = field(default_factory=Counter)
+    age_sum: int = 0
+    age_max: int = 0
+    latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    stage_ms: dict[str, deque[float]] = field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        """Count one result."""
+        self.frames += 1
+        self.last = result
+        self.latency_ms.append(result.latency_ms)
+        age = max(result.age_frames.values(), default=0)
+        self.age_sum, self.age_max = self.age_sum + age, max(self.age_max, age)
+        self.fired.update(result.fired)
+        self.flags.update(flag.partition(":")[0] for flag in result.flags)
+        for stage, ms in result.stage_ms.items():
+            self.stage_ms.setdefault(stage, deque(maxlen=KEPT)).append(ms)
+
+    @property
+    def fps(self) -> float:
+        """Frames labelled per second of wall time."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys that ``run --json`` promises."""
+        stages = {}
+        for stage in self.stages:
+            times = percentiles(self.stage_ms.get(stage, ()))
+            stages[stage] = {"fired": self.fired[stage], "p50_ms": times["p50"], "p99_ms": times["p99"]}
+        mean_age = self.age_sum / self.frames if self.frames else 0.0
+        return {
+            "frames": self.frames,
+            "dropped": {},
+            "fps": self.fps,
+            "latency_ms": percentiles(self.latency_ms),
+            "stages": stages,
+            "age_frames": {"mean": mean_age, "max": self.age_max},
+            "flags": dict(self.flags),
+        }

@@ -1,0 +1,152 @@
+"""Where labelled frames go: overlay videos and label PNGs. A new sink is a class here and a line in ``open_sink``.
+
+A sink's output appears whole when the run has ended well; until then what was there before stays as it was.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_vss.data.colour import to_rgb
+from edge_vss.data.video import VideoWriter, write_png
+from edge_vss.errors import BadInput
+from edge_vss.frame import Frame
+
+__all__ = ["LabelFolder", "OverlayVideo", "Sink", "open_sink"]
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".gif")
+OVERLAY_ALPHA = 0.55
+DIGITS = "%06d"
+
+Labels = Mapping[str, NDArray[np.uint8]]
+"""Output -> (H, W) class ids, of the frame's size."""
+Colours = Sequence[tuple[int, int, int]]
+
+
+class Sink(Protocol):
+    """Takes labelled frames in order."""
+
+    def write(self, frame: Frame, labels: Labels) -> None:
+        """Take one frame; its arrays are not kept."""
+
+    def close(self) -> None:
+        """Put the output in its place."""
+
+    def discard(self) -> None:
+        """Remove what was written; what was there before stays."""
+
+
+class OverlayVideo:
+    """The pictures with the colours of one output's classes blended over them.
+
+    Args:
+        path: ``.mp4``, ``.mkv`` or ``.gif``.
+        output: Name of the output that is shown.
+        colours: RGB per class.
+    """
+
+    def __init__(self, path: Path, *, output: str, colours: Colours, height: int, width: int, fps: float) -> None:
+        from edge_vss.runtime import overlay
+
+        self._blend = overlay
+        self._output = output
+        self._palette = np.zeros((256, 3), np.uint8)
+        self._palette[: len(colours)] = np.array(colours, np.uint8)
+        self._writer = VideoWriter(path, height, width, fps)
+
+    def write(self, frame: Frame, labels: Labels) -> None:
+        shown = labels[self._output]
+        self._writer.write(self._blend(to_rgb(frame), shown, self._palette, OVERLAY_ALPHA))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def discard(self) -> None:
+        self._writer.discard()
+
+
+class LabelFolder:
+    """Label maps as 8-bit PNGs, one per frame, named by the frame's sequence number.
+
+    Args:
+        folder: Made where missing. Networks with several outputs get one folder inside per output.
+        pattern: File name with one ``%d`` (``%06d``) for the sequence number.
+        outputs: Names of the outputs to write.
+    """
+
+    def __init__(self, folder: Path, *, pattern: str, outputs: Sequence[str]) -> None:
+        self._folder, self._pattern, self._outputs = folder, pattern, tuple(outputs)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._part = Path(tempfile.mkdtemp(prefix=".labels.", suffix=".part", dir=folder))
+        except OSError as error:
+            raise BadInput(f"{folder}: cannot write here: {error.strerror or error}") from None
+        self._written: list[Path] = []
+
+    def write(self, frame: Frame, labels: Labels) -> None:
+        for name in self._outputs:
+            place = Path(name) if len(self._outputs) > 1 else Path()
+            relative = place / (self._pattern % frame.sequence)
+            (self._part / place).mkdir(exist_ok=True)
+            write_png(self._part / relative, labels[name])
+            self._written.append(relative)
+
+    def close(self) -> None:
+        try:
+            for relative in self._written:
+                (self._folder / relative).parent.mkdir(exist_ok=True)
+                (self._part / relative).replace(self._folder / relative)
+        except OSError as error:
+            raise BadInput(f"{self._folder}: cannot write here: {error.strerror or error}") from None
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        shutil.rmtree(self._part, ignore_errors=True)
+
+
+def open_sink(
+    target: str, *, outputs: Mapping[str, Colours], height: int, width: int, fps: float
+) -> OverlayVideo | LabelFolder:
+    """Open what ``--output`` names: ``x.mp4`` or ``x.mkv`` (overlay), a folder or ``x/*.png`` (label maps).
+
+    Args:
+        outputs: Output -> RGB per class; the first one is what an overlay shows.
+        height: Pixels, of the frames to come; ``width`` likewise.
+
+    Raises:
+        BadInput: The place cannot be written, or its kind is not known.
+    """
+    path = Path(target)
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        if path.is_dir():
+            raise BadInput(f"{target}: is a folder, not a place for a video")
+        first = next(iter(outputs))
+        return OverlayVideo(path, output=first, colours=outputs[first], height=height, width=width, fps=fps)
+    if suffix == ".png":
+        return LabelFolder(path.parent, pattern=_file_pattern(path.name, target), outputs=list(outputs))
+    if path.is_file() or (suffix and not path.is_dir() and not target.endswith("/")):
+        known = ", ".join(VIDEO_SUFFIXES)
+        raise BadInput(
+            f"{target}: unknown kind of output; want a video ({known}), a folder, or a pattern such as x/*.png"
+        )
+    return LabelFolder(path, pattern=f"{DIGITS}.png", outputs=list(outputs))
+
+
+def _file_pattern(name: str, target: str) -> str:
+    """``%d`` for the sequence number, from ``*`` or a printf form."""
+    pattern = name.replace("%", "%%").replace("*", DIGITS) if "*" in name else name
+    try:
+        if (pattern % 7) != (pattern % 8):
+            return pattern
+    except (TypeError, ValueError):
+        pass
+    raise BadInput(f"{target}: a name for many label maps needs one * or %06d, such as labels/*.png")
