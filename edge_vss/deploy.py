@@ -1,0 +1,249 @@
+"""From a checkpoint, or a model file of the user's own, to a bundle: export, clocks, goldens, manifest."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from edge_vss import __version__
+from edge_vss.bundle import SCHEMA_VERSION, EngineRef, Golden, InputSpec, Manifest, Variant, write_bundle
+from edge_vss.bundle.golden import GOLDEN_FRAMES, GOLDEN_FRAMES_FILE, Clip, Memory, clip_of, golden_file, record_golden
+from edge_vss.calibration import ClockFit, fit_clocks, record_signals
+from edge_vss.data.sources import open_source
+from edge_vss.errors import BadInput
+from edge_vss.executor import StageFunction
+from edge_vss.export import Exported, Parity, cost_of_cutting, exported_checkpoint, stage_parity
+from edge_vss.frame import Frame
+from edge_vss.pixels import fit_geometry, preprocess
+from edge_vss.reference_engines import engine_function
+from edge_vss.schedule import Adaptive, Schedule
+
+__all__ = ["ExportReport", "StageReport", "deploy"]
+
+CLOCK_FRAMES = 200
+LADDER = ("full", "adaptive", "alternate", "exponential", "reuse")
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share in [0, 1] that is behind."""
+
+
+class StageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One exported stage."""
+
+    macs: int
+    params: int
+    files: tuple[str, ...]
+    """Paths inside the bundle."""
+    parity: Parity
+
+
+class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``edge-vss export`` prints."""
+
+    bundle: str
+    stages: dict[str, StageReport]
+    cost_of_cutting: float | None
+    """Time of all stages over the time of one whole engine; None where the network has no such form."""
+    thresholds: dict[str, dict[str, float]]
+    """Schedule -> stage -> threshold of its adaptive clock."""
+    update_rate_expected: dict[str, dict[str, float]]
+    """Schedule -> stage -> share of the calibration frames that fire it, the first not counted."""
+    schedules: tuple[str, ...]
+
+
+def deploy(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    calibration: str | None = None,
+    clock_rate: float = 0.5,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export a checkpoint as a bundle.
+
+    Args:
+        checkpoint: A file, or ``zoo:NAME``.
+        out: The bundle: a folder, or a ``.zip``. What is there is replaced when the new one is complete.
+        height: Of the network's input, pixels; with ``width``, or both as trained.
+        calibration: SOURCE of unlabelled frames for clocks and goldens; generated street video where none is given.
+        clock_rate: Wanted share of frames that fire the clocked stages under ``adaptive``, in (0, 1].
+
+    Raises:
+        BadInput: The checkpoint, the size, the source or the output is no good. The old bundle is still there.
+    """
+    _check_early(Path(out), clock_rate)
+    say = progress or (lambda what, share: None)
+    say("exporting", 0.0)
+    exported = exported_checkpoint(checkpoint, height, width, lambda stage: say(f"exporting {stage}", 0.1))
+    return bundle_exported(exported, out, calibration=calibration, clock_rate=clock_rate, progress=say)
+
+
+def bundle_exported(
+    exported: Exported, out: str | Path, *, calibration: str | None, clock_rate: float, progress: Progress
+) -> ExportReport:
+    """Set the clocks, record the goldens, measure, and write the bundle."""
+    source = calibration or default_source(exported.input)
+    engines = {stage: engine_function(engine, name=stage) for stage, engine in exported.engines.items()}
+    with open_source(source) as frames:
+        watched = _Watched(itertools.islice(frames, CLOCK_FRAMES))
+        progress("setting clocks", 0.3)
+        schedules, fits = _fit_schedules(exported, engines, watched, clock_rate, progress)
+        clip = watched.clip()
+    files = {f"engines/{stage}.onnxruntime.fp32.onnx": engine for stage, engine in exported.engines.items()}
+    files[GOLDEN_FRAMES_FILE] = clip.packed()
+    goldens: dict[str, Golden] = {}
+    memory = Memory()
+    for place, schedule in enumerate(schedules):
+        progress(f"golden sequence of {schedule.name}", 0.6 + 0.3 * place / len(schedules))
+        file = golden_file(schedule.name)
+        goldens[schedule.name], files[file] = record_golden(
+            exported.graph, schedule, exported.functions, exported.input, exported.outputs, clip, file, memory
+        )
+    progress("comparing and timing", 0.9)
+    image = preprocess(clip.frame(0), exported.input)
+    parity = stage_parity(exported.graph, exported.functions, engines, image)
+    cost = cost_of_cutting(exported.graph, exported.engines, exported.whole, image) if exported.whole else None
+    manifest = _manifest(exported, schedules, goldens, _calibration_record(source, watched.count, clock_rate, fits))
+    write_bundle(out, manifest, files)
+    progress("done", 1.0)
+    return _report(exported, out, schedules, fits, parity, cost)
+
+
+def default_source(spec: InputSpec) -> str:
+    """Generated street video of the network's aspect, no side longer than 512 pixels."""
+    scale = 512 / max(spec.height, spec.width)
+    height, width = (max(64, 2 * round(side * scale / 2)) for side in (spec.height, spec.width))
+    return f"street:[seed=2026,look=camera,frames=100,size={height}x{width}]"
+
+
+class _Watched:
+    """Frames on their way to the clocks, of which the first few are kept for the goldens."""
+
+    def __init__(self, frames: Iterator[Frame]) -> None:
+        self._frames = frames
+        self._kept = list(itertools.islice(frames, GOLDEN_FRAMES))
+        self.count = len(self._kept)
+
+    def clip(self) -> Clip:
+        return clip_of(self._kept)
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from self._kept
+        for frame in self._frames:
+            self.count += 1
+            yield frame
+
+    @property
+    def first(self) -> Frame:
+        if not self._kept:
+            raise BadInput("the calibration source gave no frame")
+        return self._kept[0]
+
+
+def _fit_schedules(
+    exported: Exported, engines: Mapping[str, StageFunction], frames: _Watched, rate: float, progress: Progress
+) -> tuple[tuple[Schedule, ...], dict[str, tuple[ClockFit, ...]]]:
+    """The schedules with every adaptive clock set, and what was found for each such schedule."""
+    tensors = {
+        clock.signal.tensor: None
+        for schedule in exported.schedules
+        for clock in schedule.clocks.values()
+        if isinstance(clock, Adaptive)
+    }
+    if not tensors:
+        return exported.schedules, {}
+    valid = fit_geometry(frames.first.height, frames.first.width, exported.input).valid
+    images = (preprocess(frame, exported.input) for frame in frames)
+    signals = record_signals(
+        exported.graph,
+        tuple(tensors),
+        engines,
+        images,
+        progress=lambda count: progress(f"setting clocks, frame {count}", 0.3 + 0.3 * min(1.0, count / CLOCK_FRAMES)),
+    )
+    fitted, fits = [], {}
+    for schedule in exported.schedules:
+        if any(isinstance(clock, Adaptive) for clock in schedule.clocks.values()):
+            schedule, fits[schedule.name] = fit_clocks(exported.graph, schedule, signals, update_rate=rate, valid=valid)
+        fitted.append(schedule)
+    return tuple(fitted), fits
+
+
+def _calibration_record(
+    source: str, frames: int, rate: float, fits: Mapping[str, tuple[ClockFit, ...]]
+) -> dict[str, str | float | int]:
+    record: dict[str, str | float | int] = {"source": source, "frames": frames}
+    if fits:
+        record["clock_rate"] = rate
+    for schedule, found in fits.items():
+        record |= {f"update_rate.{schedule}.{fit.stage}": fit.update_rate for fit in found}
+    return record
+
+
+def _manifest(
+    exported: Exported,
+    schedules: tuple[Schedule, ...],
+    goldens: dict[str, Golden],
+    calibration: dict[str, str | float | int],
+) -> Manifest:
+    names = [schedule.name for schedule in schedules]
+    variant = Variant(
+        name="onnxruntime-fp32",
+        backend="onnxruntime",
+        precision="fp32",
+        engines={stage: EngineRef(file=f"engines/{stage}.onnxruntime.fp32.onnx") for stage in exported.engines},
+        golden=goldens,
+    )
+    return Manifest(
+        schema=SCHEMA_VERSION,
+        name=exported.name,
+        input=exported.input,
+        graph=exported.graph,
+        outputs=exported.outputs,
+        schedules=schedules,
+        ladder=tuple(name for name in LADDER if name in names),
+        variants=(variant,),
+        golden_frames=GOLDEN_FRAMES_FILE,
+        calibration=calibration,
+        provenance={**exported.provenance, "written_by": f"edge-vss {__version__}"},
+    )
+
+
+def _report(
+    exported: Exported,
+    out: str | Path,
+    schedules: tuple[Schedule, ...],
+    fits: Mapping[str, tuple[ClockFit, ...]],
+    parity: Mapping[str, Parity],
+    cost: float | None,
+) -> ExportReport:
+    return ExportReport(
+        bundle=str(out),
+        stages={
+            stage.name: StageReport(
+                macs=stage.macs,
+                params=stage.params,
+                files=(f"engines/{stage.name}.onnxruntime.fp32.onnx",),
+                parity=parity[stage.name],
+            )
+            for stage in exported.graph.stages
+        },
+        cost_of_cutting=cost,
+        thresholds={name: {fit.stage: fit.threshold for fit in found} for name, found in fits.items()},
+        update_rate_expected={name: {fit.stage: fit.update_rate for fit in found} for name, found in fits.items()},
+        schedules=tuple(schedule.name for schedule in schedules),
+    )
+
+
+def _check_early(out: Path, clock_rate: float) -> None:
+    """What would only fail after minutes of work."""
+    if not 0.0 < clock_rate <= 1.0:
+        raise BadInput(f"the clock rate is a share of frames in (0, 1], got {clock_rate}")
+    above = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists() and parent != out)
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"{out}: cannot write here: {above} is not a folder that can be written")
