@@ -43,14 +43,14 @@ def matched(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def supervised(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -> dict[str, Tensor]:
-    """Cross-entropy and soft IoU on the logits at half size, cross-entropy on auxiliary scores at a quarter."""
+    """Cross-entropy and soft IoU on the logits at half size, cross-entropy on auxiliary scores at an eighth."""
     config = context.config
     labels = thinned(batch.labels, 2, context.rng)
     logits = matched(outputs[LOGITS], labels)
     parts = {"ce": hard_cross_entropy(logits, labels, context.weights, share=config.ohem, smoothing=config.smoothing)}
     if config.jaccard:
         parts["jaccard"] = config.jaccard * soft_jaccard(logits, labels)
-    coarse = thinned(batch.labels, 4, context.rng)
+    coarse = thinned(batch.labels, 8, context.rng)
     for name, scores in outputs.items():
         if name.startswith("aux/"):
             parts[name] = config.aux * hard_cross_entropy(matched(scores, coarse), coarse, context.weights)

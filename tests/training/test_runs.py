@@ -1,0 +1,179 @@
+"""Whole runs in miniature: each recipe learns, a killed run goes on as if nothing had been, two processes agree."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from edge_vss.errors import BadInput
+from edge_vss.networks import build_network, network_config
+from edge_vss.training import TrainConfig, TrainOptions, load_checkpoint, train
+from edge_vss.training.checkpoint import read_tensors
+from edge_vss.training.loop import LOG, RESUME, Loop
+
+
+def options(bands: str, out: Path, config: TrainConfig, **rest: object) -> TrainOptions:
+    return TrainOptions(recipe="supervised", data=[bands], out=out, config=config, **rest)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def finished(bands: str, tiny: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    train(options(bands, out, tiny))
+    return out
+
+
+def test_a_short_run_learns_and_its_checkpoint_says_how(finished: Path, tiny: TrainConfig) -> None:
+    checkpoint = load_checkpoint(finished / "checkpoint.safetensors")
+    training = checkpoint.info.training
+    assert training["held_out_miou"] > 0.4
+    assert training["recipe"] == "supervised"
+    assert training["frames"] == 9
+    assert msgspec.convert(training["config"], TrainConfig) == tiny
+    assert [info.name for info in checkpoint.info.classes] == ["sky", "wall", "floor"]
+    losses = [json.loads(line) for line in (finished / LOG).read_text().splitlines()]
+    assert losses[-1]["held_out_miou"] >= training["held_out_miou"] - 1e-9 or len(losses) > 1
+
+
+def test_a_killed_run_goes_on_and_ends_bit_for_bit_like_one_that_was_not(
+    bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Loop._step
+
+    def killed(self: Loop, batch: object, steps: int) -> object:
+        if batch.step == 5:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+        return step(self, batch, steps)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(options(bands, tmp_path, tiny))
+    assert json.loads(read_tensors(tmp_path / RESUME)[1]["run"])["step"] == 4
+    train(options(bands, tmp_path, tiny, resume=True))
+    whole, resumed = (read_tensors(folder / RESUME)[0] for folder in (finished, tmp_path))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_resume_point_of_another_run_is_refused(bands: str, tiny: TrainConfig, finished: Path) -> None:
+    with pytest.raises(BadInput, match="belongs to another run"):
+        train(options(bands, finished, tiny, seed=7, resume=True))
+
+
+def test_distillation_from_a_checkpoint_of_ours(bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(tiny, network="perframe", epochs=1, validate_every=0, held_out=0)
+    result = train(
+        TrainOptions(
+            recipe="distill",
+            data=[bands],
+            out=tmp_path,
+            config=config,
+            teacher=str(finished / "checkpoint.safetensors"),
+        )
+    )
+    assert load_checkpoint(result.checkpoint).info.network.kind == "perframe"
+    entry = json.loads((tmp_path / LOG).read_text().splitlines()[-1])
+    assert entry["distil"] > 0
+    assert entry["similarity"] > 0
+
+
+def onnx_teacher(path: Path, classes: int, size: tuple[int, int] = (32, 64)) -> str:
+    network = torch.nn.Conv2d(3, classes, 4, 4)
+    torch.onnx.export(network.eval(), (torch.zeros(1, 3, *size),), path, dynamo=True, verbose=False)
+    return str(path)
+
+
+def test_distillation_from_an_onnx_file_of_the_users_own(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    teacher = onnx_teacher(tmp_path / "teacher.onnx", classes=3)
+    config = msgspec.structs.replace(tiny, epochs=1, validate_every=0, held_out=0)
+    train(TrainOptions(recipe="distill", data=[bands], out=tmp_path / "out", config=config, teacher=teacher))
+    entry = json.loads((tmp_path / "out" / LOG).read_text().splitlines()[-1])
+    assert entry["distil"] > 0
+
+
+def test_a_teacher_with_another_number_of_classes_is_refused(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    teacher = onnx_teacher(tmp_path / "teacher.onnx", classes=5)
+    with pytest.raises(BadInput, match="scores 5 classes, the data has 3"):
+        train(TrainOptions(recipe="distill", data=[bands], out=tmp_path / "out", config=tiny, teacher=teacher))
+
+
+def test_a_teacher_of_another_size_is_refused(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    teacher = onnx_teacher(tmp_path / "teacher.onnx", classes=3, size=(64, 64))
+    with pytest.raises(BadInput, match="set crop_height and crop_width"):
+        train(TrainOptions(recipe="distill", data=[bands], out=tmp_path / "out", config=tiny, teacher=teacher))
+
+
+def test_initial_weights_carry_over_where_they_fit(
+    bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path
+) -> None:
+    config = msgspec.structs.replace(tiny, epochs=1, rate=1e-12, warm_up=0.0, ema=0.0, validate_every=0, held_out=0)
+    source = finished / "checkpoint.safetensors"
+    result = train(options(bands, tmp_path, config, init=str(source)))
+    before, after = (load_checkpoint(path).network.state_dict() for path in (source, result.checkpoint))
+    name = "chain.stages.fine.stem.0.0.weight"
+    assert torch.allclose(before[name], after[name])
+
+
+def test_two_processes_average_their_gradients(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    """Two processes with batch 2 take the same steps, and both hold the same weights at the end."""
+    config = tmp_path / "tiny.toml"
+    sizes = "".join(f"{name} = {getattr(tiny, name)}\n" for name in ("height", "width", "crop_height", "crop_width"))
+    config.write_text(f"epochs = 1\nbatch = 2\n{sizes}")
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from pathlib import Path\n"
+        "from edge_vss.training import TrainOptions, train\n"
+        "from edge_vss.training.loop import Loop\n"
+        "loops = []\n"
+        "run = Loop.run\n"
+        "Loop.run = lambda self: (loops.append(self), run(self))[1]\n"
+        "data, config, out = sys.argv[1:]\n"
+        "train(TrainOptions(recipe='supervised', data=[data], out=Path(out), config=Path(config)))\n"
+        "parameters = torch.cat([p.detach().flatten() for p in loops[0].network.parameters()])\n"
+        "torch.save(parameters, Path(out) / f'{loops[0].among.rank}.pt')\n"
+    )
+    out = tmp_path / "out"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    done = subprocess.run(
+        [*command, bands, str(config), str(out)], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert torch.equal(first, second)
+    assert json.loads((out / LOG).read_text().splitlines()[-1])["steps"] == 3
+    torch.manual_seed(0)
+    start = build_network(network_config("clockwork", classes=3))
+    assert not torch.equal(first, torch.cat([p.detach().flatten() for p in start.parameters()]))
+
+
+def test_a_run_without_held_out_frames_keeps_the_last_weights(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(tiny, epochs=1, held_out=0)
+    assert train(options(bands, tmp_path, config)).held_out_miou is None
+    averaged = read_tensors(tmp_path / RESUME)[0]
+    kept = load_checkpoint(tmp_path / "checkpoint.safetensors").network.state_dict()
+    assert all(torch.equal(kept[name], averaged[f"average/{name}"]) for name in kept)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "teacher", "message"),
+    [
+        ("sorcery", None, "known: supervised, distill"),
+        ("distill", None, "needs --teacher"),
+        ("supervised", "zoo:x", "uses no teacher"),
+    ],
+)
+def test_recipes_and_teachers_must_go_together(
+    bands: str, tmp_path: Path, recipe: str, teacher: str | None, message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        train(TrainOptions(recipe=recipe, data=[bands], out=tmp_path, teacher=teacher))
