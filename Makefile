@@ -1,0 +1,104 @@
+# make demo   its own environment; exports the zoo's clockwork student and shows every schedule on generated video
+# make test   everything that must hold: style, types, import rules, native tests under sanitizers, Python tests
+# make lint | native | pytest | bench   parts of it
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+DATA ?= ../shared/data
+JOBS ?= $(shell nproc)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test lint native pytest bench install clean
+
+BIN := $(abspath $(VENV))/bin
+PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
+BUILD_TOOLS := scikit-build-core nanobind nlohmann_json ninja
+NATIVE := CMakeLists.txt $(shell find runtime tests/native -name '*.cpp' -o -name '*.h' -o -name '*.c' -o -name CMakeLists.txt)
+
+test: lint native pytest
+	@echo "make test: all passed"
+
+# ---- environments: a marker file says what was installed, so nothing is installed twice --------------------------
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("edge-vss needs Python 3.10 or newer; say make PYTHON=python3.11") if sys.version_info < (3, 10) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.tools: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install $(PIP_FLAGS) $(BUILD_TOOLS)
+	touch $@
+
+# Native sources, or a new entry directly in a package folder, need a reinstall; other Python files do not.
+$(VENV)/.installed: $(VENV)/.tools $(NATIVE) edge_vss export calibration jetson
+	PATH="$(BIN):$$PATH" $(BIN)/python -m pip install $(PIP_FLAGS) --no-build-isolation --editable '.[train,dev]'
+	touch $@
+
+install: $(VENV)/.installed
+
+# ---- style, types, import rules ----------------------------------------------------------------------------------
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	git ls-files '*.cpp' '*.h' '*.c' | xargs -r $(BIN)/clang-format --dry-run -Werror
+
+# ---- native tests: plain, then under the address and the thread sanitizer -----------------------------------------
+
+DOCTEST := $(firstword $(wildcard /usr/include/doctest/doctest.h /usr/local/include/doctest/doctest.h))
+
+native: $(VENV)/.tools
+ifeq ($(DOCTEST),)
+	@if [ "$$(id -u)" = 0 ]; then apt-get install -y -qq doctest-dev || { apt-get update -qq && apt-get install -y -qq doctest-dev; }; \
+	else echo "make native needs the header doctest.h: sudo apt-get install doctest-dev"; exit 1; fi
+endif
+	@for sanitizer in none address thread; do echo "native tests, sanitizer: $$sanitizer"; $(MAKE) --no-print-directory native-$$sanitizer; done
+
+# The thread sanitizer of gcc 11 and 12 cannot live with the address randomisation of newer kernels.
+NO_RANDOM := $(shell setarch $$(uname -m) -R true 2>/dev/null && echo setarch $$(uname -m) -R)
+
+native-%:
+	PATH="$(BIN):$$PATH" cmake -S . -B build/native-$* -G Ninja -DCMAKE_BUILD_TYPE=$(if $(filter none,$*),Release,RelWithDebInfo) \
+	  -DEDGE_VSS_BUILD_TESTS=ON -DEDGE_VSS_SANITIZER=$(filter-out none,$*) -DPython_EXECUTABLE=$(BIN)/python >build/native-$*.log 2>&1 \
+	  || { cat build/native-$*.log; exit 1; }
+	PATH="$(BIN):$$PATH" cmake --build build/native-$* --parallel $(JOBS) -- --quiet
+	cd build/native-$* && $(NO_RANDOM) ctest --output-on-failure --timeout 300
+
+native-none native-address native-thread: | build
+
+build:
+	mkdir -p build
+
+# ---- Python tests ------------------------------------------------------------------------------------------------
+
+pytest: $(VENV)/.installed
+	EDGE_VSS_DATA="$${EDGE_VSS_DATA:-$(DATA)}" $(BIN)/pytest -q
+
+bench: $(VENV)/.installed
+	for script in pixels scheduler; do $(BIN)/python benchmarks/$$script.py --json build/$$script.json; done
+
+# ---- demo: a plain install of its own, nothing editable -----------------------------------------------------------
+
+DEMO_BIN := $(abspath $(DEMO_VENV))/bin
+DEMO_STREET := seed=70001,look=camera,size=352x480,frames=90
+
+$(DEMO_VENV)/.installed: $(NATIVE) pyproject.toml constraints.txt $(shell find edge_vss export calibration jetson -name '*.py' -o -name '*.safetensors')
+	test -x $(DEMO_VENV)/bin/python || $(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_BIN)/python -m pip install $(PIP_FLAGS) $(BUILD_TOOLS)
+	PATH="$(DEMO_BIN):$$PATH" $(DEMO_BIN)/python -m pip install $(PIP_FLAGS) --no-build-isolation '.[train]'
+	PATH="$(DEMO_BIN):$$PATH" $(DEMO_BIN)/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps --force-reinstall .
+	touch $@
+
+demo: $(DEMO_VENV)/.installed
+	mkdir -p demo
+	cd demo && $(DEMO_BIN)/edge-vss export zoo:clockwork-street -o street.bundle
+	cd demo && $(DEMO_BIN)/edge-vss eval street.bundle --data 'street:[$(DEMO_STREET),clips=2]' --schedule all --json eval.json
+	cd demo && $(DEMO_BIN)/edge-vss run street.bundle 'street:[$(DEMO_STREET)]' --schedule adaptive --as-fast-as-possible --output street.mp4
+	@echo "demo/street.mp4 is the overlay video, demo/eval.json the table"
+
+clean:
+	rm -rf build demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
