@@ -1,50 +1,180 @@
 """Clock thresholds: how much change an adaptive stage tolerates before it fires again.
 
-Set on unlabelled video for a wanted update rate. The network runs once per frame, up to the signal; every candidate
-threshold is then replayed on the recorded signals by the reference executor itself, so delays, ``max_age`` and moving
-references count as they will on the device.
+Set on unlabelled video for a wanted update rate: the network runs once per frame, up to the signal; what follows is
+replay.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from edge_vss.calibration.thresholds import ClockFit, Signals, Valid, fit_threshold
 from numpy.typing import NDArray
 
+from edge_vss.bundle import Bundle, Manifest, Variant, load_bundle, write_bundle
+from edge_vss.bundle.golden import read_clip, record_golden
+from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
-from edge_vss.executor import ReferenceExecutor, StageFunction, change_between
+from edge_vss.executor import ReferenceExecutor, StageFunction
+from edge_vss.frame import Frame
 from edge_vss.graph import Graph
-from edge_vss.pixels import positions_inside
-from edge_vss.schedule import Adaptive, Schedule, Signal, threshold_between
+from edge_vss.pixels import fit_geometry, preprocess
+from edge_vss.reference_engines import bundle_functions
+from edge_vss.schedule import Adaptive, Schedule
 
-__all__ = ["ClockFit", "fit_clocks", "fit_threshold", "max_age_for", "record_signals"]
+__all__ = [
+    "CLOCK_FRAMES",
+    "ClockReport",
+    "calibrate_clock",
+    "fit_clocks",
+    "max_age_for",
+    "record_signals",
+    "signal_tensors",
+]
 
-Signals = Mapping[str, Sequence[NDArray[Any]]]
-"""Signal tensor -> its value on every calibration frame."""
-Valid = tuple[float, float, float, float]
+CLOCK_FRAMES = 200
+"""How many frames of a source are looked at."""
 MIN_FRAMES = 8
 MIN_MAX_AGE = 6
 MAX_SIGNAL_BYTES = 1 << 30
-RELATIVE_STEPS = 20
-"""Bisections of a relative threshold, which can take any value."""
 
 
 @dataclass(frozen=True)
-class ClockFit:
-    """One fitted threshold."""
+class ClockReport:
+    """What ``edge-vss calibrate --clock-rate`` prints."""
 
-    stage: str
-    threshold: float
-    """In [0, 1], midway between two values that the signal can take."""
-    update_rate: float
-    """Share of the calibration frames that fire the stage, the first frame not counted."""
-    max_age: int
-    """Frames; the clock's bound on the age of the stage's output."""
+    thresholds: dict[str, float]
+    """Stage -> threshold of its adaptive clock."""
+    update_rates: dict[str, float]
+    """Stage -> share of the calibration frames that fire it, the first not counted."""
+    frames: int
+    """How many there were."""
+
+    @property
+    def update_rate(self) -> float:
+        """Of the stage that fires most often."""
+        return max(self.update_rates.values())
+
+
+def calibrate_clock(
+    path: str | Path,
+    source: str | Iterable[Frame],
+    rate: float,
+    schedule: str = "adaptive",
+    *,
+    frames: int = CLOCK_FRAMES,
+    progress: Callable[[int, int], None] | None = None,
+) -> ClockReport:
+    """Set the adaptive clocks of a bundle's schedule on unlabelled video, for every variant.
+
+    The manifest gets the new thresholds and the goldens of that schedule are recorded anew, through ONNX Runtime;
+    engines stay as they are. The bundle is replaced whole, or not at all.
+
+    Args:
+        source: SOURCE, or frames that someone opened.
+        rate: Wanted share of frames that fire each adaptive stage, in (0, 1].
+        frames: How many frames of the source count, at most.
+        progress: Called with frames done and frames in all.
+
+    Raises:
+        BadInput: The bundle or the source does not load, or the schedule has no adaptive clock.
+    """
+    bundle = load_bundle(path)
+    files = {name: bundle.read(name) for name in bundle.manifest.files}
+    manifest = bundle.manifest
+    if schedule not in [known.name for known in manifest.schedules]:
+        raise BadInput(f"{path}: no schedule {schedule!r}; known: {', '.join(s.name for s in manifest.schedules)}")
+    report = None
+    for place, variant in enumerate(manifest.variants):
+        total, done = frames * len(manifest.variants), frames * place
+        say = (lambda count, done=done, total=total: progress(done + count, total)) if progress else None
+        taken = itertools.islice(open_source(source) if isinstance(source, str) else source, frames)
+        found, fits, count = _fit_variant(bundle, variant, manifest.schedule(schedule), taken, rate, say)
+        manifest = _with_clocks(manifest, place, found)
+        report = report or ClockReport(
+            {fit.stage: fit.threshold for fit in fits}, {fit.stage: fit.update_rate for fit in fits}, count
+        )
+    assert report is not None
+    record = _record(manifest, source, schedule, rate, report)
+    manifest, goldens = _renew_goldens(bundle, record, schedule)
+    write_bundle(path, manifest, {**files, **goldens})
+    return report
+
+
+def _fit_variant(
+    bundle: Bundle,
+    variant: Variant,
+    schedule: Schedule,
+    frames: Iterable[Frame],
+    rate: float,
+    progress: Callable[[int], None] | None,
+) -> tuple[Schedule, tuple[ClockFit, ...], int]:
+    spec, graph = bundle.manifest.input, bundle.manifest.graph
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        raise BadInput("the calibration source gave no frame")
+    images = (preprocess(frame, spec) for frame in itertools.chain([first], stream))
+    functions = bundle_functions(bundle, variant)
+    signals = record_signals(graph, signal_tensors([schedule]), functions, images, progress=progress)
+    valid = fit_geometry(first.height, first.width, spec).valid
+    found, fits = fit_clocks(graph, schedule, signals, update_rate=rate, valid=valid)
+    return found, fits, len(next(iter(signals.values())))
+
+
+def _with_clocks(manifest: Manifest, place: int, schedule: Schedule) -> Manifest:
+    """The first variant's thresholds are the schedule's own, those of others overrule them."""
+    thresholds = {stage: clock.threshold for stage, clock in schedule.clocks.items() if isinstance(clock, Adaptive)}
+    variants = list(manifest.variants)
+    own = {**variants[place].thresholds, schedule.name: thresholds}
+    schedules = manifest.schedules
+    if place == 0:
+        own.pop(schedule.name)
+        schedules = tuple(schedule if known.name == schedule.name else known for known in schedules)
+    variants[place] = msgspec.structs.replace(variants[place], thresholds=own)
+    return msgspec.structs.replace(manifest, schedules=schedules, variants=tuple(variants))
+
+
+def _record(
+    manifest: Manifest, source: str | Iterable[Frame], schedule: str, rate: float, report: ClockReport
+) -> Manifest:
+    record = {**manifest.calibration, "frames": report.frames, "clock_rate": rate}
+    record["source"] = source if isinstance(source, str) else "frames of the caller"
+    record |= {f"update_rate.{schedule}.{stage}": share for stage, share in report.update_rates.items()}
+    return msgspec.structs.replace(manifest, calibration=record)
+
+
+def _renew_goldens(bundle: Bundle, manifest: Manifest, schedule: str) -> tuple[Manifest, dict[str, bytes]]:
+    """The goldens of one schedule under the manifest's clocks, for every variant that has any."""
+    variants, files = [], {}
+    for variant in manifest.variants:
+        old = variant.golden.get(schedule)
+        if old is not None:
+            golden, files[old.labels] = record_golden(
+                manifest.graph,
+                manifest.schedule(schedule, variant),
+                bundle_functions(bundle, variant),
+                manifest.input,
+                manifest.outputs,
+                read_clip(bundle),
+                old.labels,
+            )
+            variant = msgspec.structs.replace(variant, golden={**variant.golden, schedule: golden})
+        variants.append(variant)
+    return msgspec.structs.replace(manifest, variants=tuple(variants)), files
+
+
+def signal_tensors(schedules: Iterable[Schedule]) -> tuple[str, ...]:
+    """Tensors that adaptive clocks look at, each once."""
+    clocks = [clock for schedule in schedules for clock in schedule.clocks.values() if isinstance(clock, Adaptive)]
+    return tuple(dict.fromkeys(clock.signal.tensor for clock in clocks))
 
 
 def max_age_for(update_rate: float) -> int:
@@ -76,44 +206,6 @@ def fit_clocks(
     if not fits:
         raise BadInput(f"schedule {schedule.name!r} has no adaptive clock to set")
     return schedule, tuple(fits)
-
-
-def fit_threshold(
-    graph: Graph,
-    schedule: Schedule,
-    stage: str,
-    signals: Signals,
-    *,
-    update_rate: float,
-    valid: Valid = (0.0, 0.0, 1.0, 1.0),
-) -> ClockFit:
-    """The threshold of one stage's adaptive clock whose update rate comes closest to the wanted one from below.
-
-    Where ``max_age`` alone fires the stage more often than wanted, the rate is what ``max_age`` leaves.
-    """
-    clock = schedule.clocks[stage]
-    assert isinstance(clock, Adaptive)
-    memory: dict[tuple[str, int, int], float] = {}
-    rates: dict[float, float] = {}
-
-    def rate(threshold: float) -> float:
-        if threshold not in rates:
-            candidate = schedule.with_thresholds({stage: threshold})
-            rates[threshold] = _ReplayExecutor(graph, candidate, signals, valid, memory).update_rate(stage)
-        return rates[threshold]
-
-    if clock.signal.kind == "labels":
-        positions = positions_inside(graph.tensor(clock.signal.tensor).shape, valid)
-        _bisect(0, positions, lambda count: rate(threshold_between(count / positions, positions)), update_rate)
-    else:
-        _bisect(0, 1 << RELATIVE_STEPS, lambda step: rate(step / (1 << RELATIVE_STEPS)), update_rate)
-    threshold = _best(rates, update_rate)
-    if clock.signal.kind == "relative":
-        between = _midway(
-            threshold, {change for (tensor, _, _), change in memory.items() if tensor == clock.signal.tensor}
-        )
-        threshold = between if rate(between) == rates[threshold] else threshold
-    return ClockFit(stage, threshold, rates[threshold], clock.max_age)
 
 
 def record_signals(
@@ -166,64 +258,3 @@ def _above(graph: Graph, tensors: Collection[str]) -> Graph:
         stages=kept,
         outputs=tuple(tensors),
     )
-
-
-class _ReplayExecutor(ReferenceExecutor):
-    """Plays a schedule over recorded signals: every value is the number of the frame that it was computed on."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        schedule: Schedule,
-        signals: Signals,
-        valid: Valid,
-        memory: dict[tuple[str, int, int], float],
-    ) -> None:
-        super().__init__(
-            graph, schedule, {stage.name: self._number(len(stage.outputs)) for stage in graph.stages}, valid=valid
-        )
-        self._signals, self._memory = signals, memory
-
-    def update_rate(self, stage: str) -> float:
-        """Share of frames after the first on which ``stage`` fires."""
-        frames = len(next(iter(self._signals.values())))
-        fired = [stage in self.step(index, sequence=index, pts_us=index).fired for index in range(frames)]
-        return sum(fired[1:]) / (frames - 1)
-
-    def _number(self, count: int) -> StageFunction:
-        return lambda *inputs: (self._now.sequence,) * count
-
-    def _change(self, stage: str, signal: Signal) -> float:
-        """The change between two frames; candidates share what they have computed."""
-        now, reference = self._read(stage, signal.tensor)[0], self._references[stage]
-        key = (signal.tensor, now, reference)
-        if key not in self._memory:
-            values = self._signals[signal.tensor]
-            self._memory[key] = change_between(values[now], values[reference], signal, self.valid)
-        return self._memory[key]
-
-
-def _bisect(low: int, high: int, rate: Callable[[int], float], wanted: float) -> None:
-    """Look at the places around which a (nearly) falling rate passes ``wanted``."""
-    rate(low), rate(high)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if rate(middle) <= wanted:
-            high = middle
-        else:
-            low = middle
-
-
-def _best(rates: Mapping[float, float], wanted: float) -> float:
-    """The threshold with the highest rate that is not above ``wanted``, or the lowest rate where all are."""
-    below = {threshold: rate for threshold, rate in rates.items() if rate <= wanted + 1e-12}
-    if below:
-        return max(below, key=lambda threshold: (below[threshold], -threshold))
-    return min(rates, key=lambda threshold: (rates[threshold], threshold))
-
-
-def _midway(threshold: float, changes: Collection[float]) -> float:
-    """The middle between the two seen changes around ``threshold``."""
-    under = max((change for change in changes if change < threshold), default=0.0)
-    over = min((change for change in changes if change >= threshold), default=1.0)
-    return (under + over) / 2

@@ -13,6 +13,7 @@ from edge_vss import __version__
 from edge_vss.bundle import SCHEMA_VERSION, EngineRef, Golden, InputSpec, Manifest, Variant, write_bundle
 from edge_vss.bundle.golden import GOLDEN_FRAMES, GOLDEN_FRAMES_FILE, Clip, Memory, clip_of, golden_file, record_golden
 from edge_vss.calibration import ClockFit, fit_clocks, record_signals
+from edge_vss.calibration.clocks import CLOCK_FRAMES, signal_tensors
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
@@ -24,7 +25,6 @@ from edge_vss.schedule import Adaptive, Schedule
 
 __all__ = ["ExportReport", "StageReport", "deploy"]
 
-CLOCK_FRAMES = 200
 LADDER = ("full", "adaptive", "alternate", "exponential", "reuse")
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share in [0, 1] that is behind."""
@@ -149,19 +149,14 @@ def _fit_schedules(
     exported: Exported, engines: Mapping[str, StageFunction], frames: _Watched, rate: float, progress: Progress
 ) -> tuple[tuple[Schedule, ...], dict[str, tuple[ClockFit, ...]]]:
     """The schedules with every adaptive clock set, and what was found for each such schedule."""
-    tensors = {
-        clock.signal.tensor: None
-        for schedule in exported.schedules
-        for clock in schedule.clocks.values()
-        if isinstance(clock, Adaptive)
-    }
+    tensors = signal_tensors(exported.schedules)
     if not tensors:
         return exported.schedules, {}
     valid = fit_geometry(frames.first.height, frames.first.width, exported.input).valid
     images = (preprocess(frame, exported.input) for frame in frames)
     signals = record_signals(
         exported.graph,
-        tuple(tensors),
+        tensors,
         engines,
         images,
         progress=lambda count: progress(f"setting clocks, frame {count}", 0.3 + 0.3 * min(1.0, count / CLOCK_FRAMES)),

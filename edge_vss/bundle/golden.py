@@ -1,38 +1,36 @@
-"""Golden sequences: what a bundle's schedules gave on a short clip when it was written, and the replay of them."""
+"""Golden sequences: what a bundle's schedules gave on a short clip when it was written."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss import pixels
 from edge_vss.bundle.files import Bundle
-from edge_vss.bundle.schema import Golden, InputSpec, Manifest, OutputSpec, Variant
+from edge_vss.bundle.schema import Golden, InputSpec, OutputSpec
 from edge_vss.errors import BadInput
 from edge_vss.executor import ReferenceExecutor, StageFunction
 from edge_vss.frame import Frame
 from edge_vss.graph import Graph
-from edge_vss.schedule import Adaptive, Schedule
+from edge_vss.schedule import Schedule
 
 __all__ = [
     "GOLDEN_FRAMES",
     "GOLDEN_FRAMES_FILE",
     "Clip",
-    "FrameResult",
     "Memory",
-    "ReplayReport",
     "clip_of",
     "golden_file",
     "read_clip",
     "record_golden",
-    "replay",
+    "unpack",
 ]
 
 GOLDEN_FRAMES = 12
@@ -41,10 +39,6 @@ TOLERANCE = 0.001
 """Share of pixels in which two exact implementations may differ: ties that rounding decides."""
 MAX_SIDE = 480
 MAX_UNPACKED_BYTES = 2 << 30
-NEAR_POSITIONS = 3
-"""A label signal this many positions from its threshold may fall on either side of it."""
-NEAR_RELATIVE = 1e-3
-"""The same for a relative signal, as a share of the threshold."""
 
 
 @dataclass(frozen=True)
@@ -164,48 +158,6 @@ def _grow(output: OutputSpec, spec: InputSpec, height: int, width: int) -> Stage
     return lambda tensor: (pixels.label_map(tensor, output, spec, height, width),)
 
 
-class FrameResult(Protocol):
-    """What a replayed implementation says of one frame."""
-
-    @property
-    def labels(self) -> Mapping[str, NDArray[np.uint8]]:
-        """Output name -> (H, W) uint8 of the frame's own size."""
-
-    @property
-    def fired(self) -> Sequence[str]:
-        """Stages that ran, in graph order."""
-
-    @property
-    def age_frames(self) -> Mapping[str, int]:
-        """Output tensor -> age."""
-
-
-@dataclass(frozen=True)
-class ReplayReport:
-    """How a replay compares with its golden sequence."""
-
-    schedule: str
-    frames: int
-    """Frames compared: all, or those before a firing that rounding decided the other way."""
-    agreement: float
-    """Share of equal pixels over all outputs and compared frames; of the worst output."""
-    tolerance: float
-    """Share that may differ."""
-    fired_equal: bool
-    """The same stages fired on every compared frame."""
-    ages_equal: bool
-    """Every output had the same age on every compared frame."""
-    near_threshold: tuple[tuple[int, str], ...]
-    """(frame, stage) whose golden signal lies so close to the threshold that rounding may decide."""
-    difference: str = ""
-    """The first firing or age that differs, in words; empty where none does."""
-
-    @property
-    def passed(self) -> bool:
-        """Labels within tolerance; firings and ages identical."""
-        return self.agreement >= 1.0 - self.tolerance and self.fired_equal and self.ages_equal
-
-
 def read_clip(bundle: Bundle) -> Clip:
     """The golden frames of a bundle.
 
@@ -215,7 +167,7 @@ def read_clip(bundle: Bundle) -> Clip:
     name = bundle.manifest.golden_frames
     if not name:
         raise BadInput(f"{bundle.path}: holds no golden frames, so there is nothing to replay; export it again")
-    arrays = _unpack(bundle, name)
+    arrays = unpack(bundle, name)
     frames, times = arrays.get("frames"), arrays.get("pts_us")
     good = frames is not None and times is not None and frames.dtype == np.uint8 and times.dtype == np.int64
     if (
@@ -230,97 +182,13 @@ def read_clip(bundle: Bundle) -> Clip:
     return Clip(np.ascontiguousarray(frames), times)
 
 
-def replay(
-    bundle: Bundle, variant: Variant, schedule: str, process: Callable[[Frame], FrameResult], clip: Clip | None = None
-) -> ReplayReport:
-    """Run the golden frames through ``process`` and compare with what the bundle says of a schedule.
-
-    Where a stage fires differently on a frame whose signal lies within rounding of its threshold, all later frames
-    see other states: the comparison ends before that frame.
-
-    Args:
-        process: Takes the frames in order, from a reset.
-        clip: The golden frames, where they have been read already.
-
-    Raises:
-        BadInput: The bundle holds no golden sequence of this schedule, or it is damaged.
-    """
-    golden = variant.golden.get(schedule)
-    if golden is None:
-        raise BadInput(f"{bundle.path}: variant {variant.name!r} has no golden sequence of schedule {schedule!r}")
-    clip = clip or read_clip(bundle)
-    wanted = _golden_labels(bundle, golden, clip)
-    near = _near_threshold(bundle.manifest, variant, schedule, golden, clip)
-    equal = dict.fromkeys(wanted, 0)
-    compared, fired_equal, ages_equal, difference = 0, True, True, ""
-    for index in range(len(clip.frames)):
-        result = process(clip.frame(index))
-        odd = set(result.fired) ^ set(golden.fired[index])
-        if odd and {(index, stage) for stage in odd} & set(near):
-            break
-        if odd or tuple(result.fired) != golden.fired[index]:
-            fired_equal = False
-            difference = difference or f"frame {index}: fired {list(result.fired)}, want {list(golden.fired[index])}"
-        ages = {tensor: result.age_frames.get(tensor) for tensor in golden.age_frames[index]}
-        if ages != golden.age_frames[index]:
-            ages_equal = False
-            difference = difference or f"frame {index}: ages {ages}, want {golden.age_frames[index]}"
-        for name, maps in wanted.items():
-            equal[name] += int((result.labels[name] == maps[index]).sum())
-        compared += 1
-    pixels_compared = max(1, compared) * clip.frames[0, :, :, 0].size
-    return ReplayReport(
-        schedule=schedule,
-        frames=compared,
-        agreement=min(equal.values()) / pixels_compared,
-        tolerance=golden.tolerance,
-        fired_equal=fired_equal,
-        ages_equal=ages_equal,
-        near_threshold=near,
-        difference=difference,
-    )
-
-
-def _golden_labels(bundle: Bundle, golden: Golden, clip: Clip) -> dict[str, NDArray[Any]]:
-    arrays = _unpack(bundle, golden.labels)
-    names = [output.name for output in bundle.manifest.outputs]
-    counts = {len(golden.fired), len(golden.changes), len(golden.age_frames), len(clip.frames)}
-    fits = all(name in arrays and arrays[name].shape == clip.frames.shape[:3] for name in names)
-    if not fits or len(counts) > 1 or any(arrays[name].dtype != np.uint8 for name in names):
-        raise BadInput(
-            f"{bundle.path}: {golden.labels} does not hold uint8 labels of every output for every golden frame"
-        )
-    return {name: arrays[name] for name in names}
-
-
-def _near_threshold(
-    manifest: Manifest, variant: Variant, schedule: str, golden: Golden, clip: Clip
-) -> tuple[tuple[int, str], ...]:
-    """Frames and stages whose golden signal is within rounding of the threshold."""
-    near = []
-    valid = pixels.fit_geometry(clip.frames.shape[1], clip.frames.shape[2], manifest.input).valid
-    for stage, clock in manifest.schedule(schedule, variant).clocks.items():
-        if not isinstance(clock, Adaptive):
-            continue
-        if clock.signal.kind == "relative":
-            margin = NEAR_RELATIVE * clock.threshold
-        else:
-            margin = NEAR_POSITIONS / max(
-                1, pixels.positions_inside(manifest.graph.tensor(clock.signal.tensor).shape, valid)
-            )
-        for index, changes in enumerate(golden.changes):
-            if abs(changes.get(stage, np.inf) - clock.threshold) <= margin:
-                near.append((index, stage))
-    return tuple(sorted(near))
-
-
 def _pack(**arrays: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
-def _unpack(bundle: Bundle, name: str) -> dict[str, NDArray[Any]]:
+def unpack(bundle: Bundle, name: str) -> dict[str, NDArray[Any]]:
     data = bundle.read(name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
