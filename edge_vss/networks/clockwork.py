@@ -41,7 +41,10 @@ class Fine(nn.Module):
 
 
 class Middle(nn.Module):
-    """``fine`` → ``middle`` (N, middle, H/16, W/16)."""
+    """``fine`` → ``middle`` (N, middle, H/16, W/16) and ``lateral`` (N, fine, H/8, W/8), what the decoder adds.
+
+    The deep stage takes ``fine`` by way of this stage, so that in a pipeline both its inputs are of one frame.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -49,13 +52,14 @@ class Middle(nn.Module):
             ConvBlock(config.fine, config.middle, stride=2),
             residual_chain(config.middle, (1,) * config.middle_blocks),
         )
+        self.lateral = ConvBlock(config.fine, config.fine, kernel=1, relu=False)
 
     def forward(self, fine: Tensor) -> tuple[Tensor, ...]:
-        return (self.body(fine),)
+        return self.body(fine), self.lateral(fine)
 
 
 class WatchedMiddle(Middle):
-    """``fine`` → ``middle``, ``score_middle`` (N, classes, H/16, W/16) and its argmax ``labels_middle``, uint8.
+    """As ``Middle``, and ``score_middle`` (N, classes, H/16, W/16) with its argmax ``labels_middle`` (N, h, w) uint8.
 
     The labels are the clock's signal. They come from a classifier with a loss of its own: the argmax of a score that
     only has to be right after later stages are added to it flickers from frame to frame.
@@ -66,13 +70,13 @@ class WatchedMiddle(Middle):
         self.score = nn.Conv2d(config.middle, config.classes, 1)
 
     def forward(self, fine: Tensor) -> tuple[Tensor, ...]:
-        middle = self.body(fine)
+        middle, lateral = super().forward(fine)
         score = self.score(middle)
-        return middle, score, score.argmax(dim=1).to(torch.uint8)
+        return middle, lateral, score, score.argmax(dim=1).to(torch.uint8)
 
 
 class Deep(nn.Module):
-    """``fine`` and ``middle`` → ``deep`` (N, fine, H/8, W/8): context at 1/16 with dilations, then a decoder at 1/8."""
+    """``middle`` and ``lateral`` → ``deep`` (N, fine, H/8, W/8): dilated context at 1/16, then a decoder at 1/8."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -80,12 +84,11 @@ class Deep(nn.Module):
         self.enter = ConvBlock(config.middle, width, kernel=1) if width != config.middle else nn.Identity()
         self.context = residual_chain(width, config.deep_dilations)
         self.project = ConvBlock(width, config.fine, kernel=1, relu=False)
-        self.skip = ConvBlock(config.fine, config.fine, kernel=1, relu=False)
         self.decoder = residual_chain(config.fine, (1,) * config.decoder_blocks)
 
-    def forward(self, fine: Tensor, middle: Tensor) -> tuple[Tensor]:
+    def forward(self, middle: Tensor, lateral: Tensor) -> tuple[Tensor]:
         context = self.project(self.context(self.enter(middle)))
-        return (self.decoder(F.relu(upsample(context, 2) + self.skip(fine))),)
+        return (self.decoder(F.relu(upsample(context, 2) + lateral)),)
 
 
 class Fuse(nn.Module):
@@ -111,8 +114,8 @@ def clockwork(config: NetworkConfig) -> StagedNetwork:
     """The staged student; ``deep`` is its clocked stage and ``labels_middle`` its signal."""
     stages = (
         (wire("fine", (IMAGE,), ("detail", "fine")), Fine(config)),
-        (wire("middle", ("fine",), ("middle", "score_middle", "labels_middle")), WatchedMiddle(config)),
-        (wire("deep", ("fine", "middle"), ("deep",)), Deep(config)),
+        (wire("middle", ("fine",), ("middle", "lateral", "score_middle", "labels_middle")), WatchedMiddle(config)),
+        (wire("deep", ("middle", "lateral"), ("deep",)), Deep(config)),
         (wire("fuse", ("detail", "fine", "middle", "deep"), (LOGITS,)), Fuse(config)),
     )
     network = StagedNetwork(

@@ -17,8 +17,8 @@ def perframe(config: NetworkConfig) -> StagedNetwork:
     network = StagedNetwork(
         (
             (wire("fine", (IMAGE,), ("detail", "fine")), Fine(config)),
-            (wire("middle", ("fine",), ("middle",)), Middle(config)),
-            (wire("deep", ("fine", "middle"), ("deep",)), Deep(config)),
+            (wire("middle", ("fine",), ("middle", "lateral")), Middle(config)),
+            (wire("deep", ("middle", "lateral"), ("deep",)), Deep(config)),
             (wire("fuse", ("detail", "fine", "middle", "deep"), (LOGITS,)), Fuse(config)),
         ),
         stride=STRIDE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -61,8 +63,8 @@ def test_multiply_adds_and_parameters_agree_with_a_count_by_hand() -> None:
     graph = build_network(config).graph(64, 96)
     half, quarter, eighth, sixteenth = (32 * 48, 16 * 24, 8 * 12, 4 * 6)
     assert graph.stage("fine").macs == half * 9 * 3 * 8 + quarter * 9 * 8 * 16 + eighth * 9 * 16 * 32
-    assert graph.stage("middle").macs == sixteenth * (9 * 32 * 64 + 64 * 11)
-    assert graph.stage("deep").macs == sixteenth * 64 * 32 + eighth * 32 * 32
+    assert graph.stage("middle").macs == sixteenth * (9 * 32 * 64 + 64 * 11) + eighth * 32 * 32
+    assert graph.stage("deep").macs == sixteenth * 64 * 32
     weights = 32 * 32 + 64 * 32 + 32 * 16 + 16 * 16 + 9 * 16 * 16 + 16 * 11
     norms = 2 * (32 + 32 + 16 + 16 + 16)
     assert graph.stage("fuse").params == weights + norms + 11
@@ -114,6 +116,14 @@ def test_a_stage_that_rests_is_the_only_one_whose_outputs_survive_a_frame() -> N
     kept = {tensor.name for tensor in graph.tensors if tensor.lives == "state"}
     written = {name for stage in network.clocked for name in graph.stage(stage).outputs}
     assert kept == written == set(network.states)
+
+
+def test_every_stage_of_the_chain_reads_the_one_before_it_alone() -> None:
+    """Then a pipeline that delays each of these edges by a frame never mixes frames within a stage."""
+    network = fresh("clockwork")
+    *chain, _ = network.wiring
+    for before, stage in itertools.pairwise(chain):
+        assert {read.tensor for read in stage.inputs} <= set(before.outputs)
 
 
 def test_readers_see_what_perturb_makes_of_a_state_and_its_own_loss_does_not() -> None:
