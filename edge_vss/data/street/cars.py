@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from edge_vss.data.street.texture import Canvas, Colour, Texture
+from edge_vss.data.street.texture import Canvas, Colour, Texture, muted
 
 __all__ = ["CarModel", "car_model"]
 
@@ -48,6 +48,7 @@ def car_model(seed: int, braking: bool = False, shape: int = -1) -> CarModel:
     chosen = int(rng.choice(5, p=[0.4, 0.26, 0.18, 0.12, 0.04]))
     width, profile, parts = _PROFILES[chosen if shape < 0 else shape]
     base = np.array(_BODIES[rng.integers(len(_BODIES))]) * rng.uniform(0.8, 1.15) + rng.normal(0, 6, 3)
+    base = base.mean() + (base - base.mean()) * rng.uniform(0.4, 1.0)
     body: Colour = (float(base[0]), float(base[1]), float(base[2]))
     stretch = rng.uniform(0.93, 1.07)
     points = [(z * stretch, y * rng.uniform(0.985, 1.015)) for z, y in profile]
@@ -127,11 +128,11 @@ def _side(
         for i in range(7):
             x = 0.04 + i * 0.135
             canvas.box(0.18, x, 0.5, x + 0.12, pane)
-        canvas.box(0.55, 0, 0.68, 1, tuple(rng.uniform(20, 220, 3)))
+        canvas.box(0.55, 0, 0.68, 1, muted(rng, 20, 220))
     elif shape == 3:
         canvas.polygon([at(1.0, 2.0), at(1.75, 1.3), at(0.5, 1.3), at(0.5, 2.0)], pane)
         if rng.random() < 0.5:
-            canvas.box(0.35, 0.15, 0.5, 0.5, tuple(rng.uniform(20, 220, 3)))
+            canvas.box(0.35, 0.15, 0.5, 0.5, muted(rng, 20, 220))
     else:
         waist = points[-3][1] + 0.06
         z0, z1 = points[1][0] + 0.25, points[-3][0] - 0.1

@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from edge_vss.data.street.texture import Canvas, Colour, Texture
+from edge_vss.data.street.texture import Canvas, Colour, Texture, muted
 
-__all__ = ["facade", "roof", "side_wall"]
+__all__ = ["facade", "gable", "roof", "side_wall"]
 
 _WALLS: tuple[Colour, ...] = (
     (150, 92, 70), (128, 84, 66), (176, 148, 110), (196, 176, 138), (206, 198, 182), (222, 218, 208),
@@ -51,12 +51,12 @@ def _shop(canvas: Canvas, rng: np.random.Generator, top: float) -> None:
     while x < 1.0:
         width = rng.uniform(0.3, 0.6)
         right = min(1.0, x + width)
-        fascia = tuple(rng.uniform(20, 230, 3) if rng.random() < 0.6 else np.full(3, rng.uniform(20, 90)))
+        fascia = muted(rng, 20, 230) if rng.random() < 0.6 else muted(rng, 20, 90)
         glass = rng.uniform(15, 80)
         canvas.box(top, x, 1, right, (glass, glass * 1.05, glass * 1.1))
         for _ in range(rng.integers(2, 9)):  # what stands in the window
             px, py = rng.uniform(x, right), rng.uniform(top + 0.3 * (1 - top), 0.95)
-            box_colour = tuple(rng.uniform(20, 240, 3))
+            box_colour = muted(rng, 20, 240)
             canvas.box(
                 py, px, min(1, py + rng.uniform(0.01, 0.08)), min(right, px + rng.uniform(0.01, 0.06)), box_colour
             )
@@ -101,7 +101,7 @@ def facade(seed: int, floors: int, columns: int) -> Texture:
         _shop(canvas, rng, 1 - 1 / floors)
     else:
         x = (rng.integers(columns) + 0.35) / columns
-        canvas.box(1 - 0.72 / floors, x, 1, x + 0.32 / columns, tuple(rng.uniform(20, 180, 3)))
+        canvas.box(1 - 0.72 / floors, x, 1, x + 0.32 / columns, muted(rng, 20, 180))
     canvas.box(0, 0, 0.02, 1, trim)
     canvas.rgba[..., :3] *= np.linspace(1.04, 0.88, canvas.rgba.shape[0], dtype=np.float32)[:, None, None]
     return canvas.texture()
@@ -115,6 +115,17 @@ def side_wall(seed: int) -> Texture:
     for _ in range(rng.integers(0, 4)):
         y, x = rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.8)
         _window(canvas, rng, (y, x, y + 0.15, x + 0.1), (225, 222, 215), (60, 65, 70))
+    return canvas.texture()
+
+
+@lru_cache(maxsize=64)
+def gable(seed: int) -> Texture:
+    """The triangle between a flank and the roof; shares its colour with ``facade`` of the same seed."""
+    rng = np.random.default_rng([seed, 1])
+    canvas, _ = _wall(rng, 48, 96)
+    y = (np.arange(48)[:, None] + 0.5) / 48
+    x = (np.arange(96)[None, :] + 0.5) / 96
+    canvas.rgba[..., 3] = np.where(np.abs(x - 0.5) * 2 <= y, 255, 0)
     return canvas.texture()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_vss.data.street.config import BUILDING, PAVEMENT, ROAD, SKY, TREE
+from edge_vss.data.street.config import BUILDING, PAVEMENT, ROAD, TREE
 from edge_vss.data.street.path import CentreLine, Pose
 from edge_vss.data.street.raster import Screen
 from edge_vss.data.street.texture import noise_tile
@@ -24,10 +24,11 @@ class CrossSection:
     def __init__(self, theme: Theme) -> None:
         d = np.arange(-_REACH_M, _REACH_M, _STEP_M) + _STEP_M / 2
         self.labels = np.zeros((4, d.size), np.uint8)
-        self.colour = np.zeros((4, d.size, 4), np.float32)
+        self.colour = np.zeros((3, 4, d.size), np.float32)
         for case in range(4):
-            self.labels[case], self.colour[case, :, :3] = _cross_section(d, theme, bool(case & 1), bool(case & 2))
-        self.colour[..., 3] = np.where(self.labels == ROAD, theme.road_grain, theme.pavement_grain)
+            self.labels[case], colour = _cross_section(d, theme, bool(case & 1), bool(case & 2))
+            self.colour[:, case] = colour.T
+        self.grain = np.where(self.labels == ROAD, theme.road_grain, theme.pavement_grain).astype(np.float32)
 
 
 def _cross_section(
@@ -42,12 +43,15 @@ def _cross_section(
     beyond = side > path
     labels[beyond] = TREE if theme.verge else PAVEMENT
     colour[beyond] = theme.verge_colour
+    joints = (side > kerb + 0.3) & (side % 0.6 < _STEP_M)
+    colour[joints & ~(beyond & theme.verge)] *= theme.joint_shade
     road = side < kerb
+    lines = np.zeros(d.size, bool)
     for lined in theme.edge_lines_m:
-        colour[road & (np.abs(kerb - lined - side) < 0.05)] = theme.edge_colour
+        lines |= road & (np.abs(kerb - lined - side) < 0.05)
+    colour[lines] = theme.edge_colour
     labels[road] = ROAD
-    plain = road & (colour == np.array(theme.pavement_colour, np.float32)).all(1)
-    colour[plain] = theme.road_colour
+    colour[road & ~lines] = theme.road_colour
     for opened, there in ((left, d < 0), (right, d > 0)):
         if opened:
             mouth = there & (side > kerb - 0.5)
@@ -90,14 +94,15 @@ def draw_ground(
         np.int32
     )
     column += openings.astype(np.int32).take(step, mode="clip") * np.int32(section.labels.shape[1])
-    labels = section.labels.ravel().take(column)
-    colour = section.colour.reshape(-1, 4).take(column, 0)
     z += np.float32(pose.z % 4096)
-    grain = _grain(x, z, depth, theme)
-    colour[..., :3] *= (1 + colour[..., 3] * grain)[..., None]
-    screen.colour[top:] = np.clip(colour, 0, 255, out=colour)
-    screen.colour[top:, :, 3] = 255
-    screen.labels[top:] = labels
+    rough = section.grain.ravel().take(column)
+    rough *= _grain(x, z, depth, theme)
+    rough += 1
+    for channel in range(3):
+        lit = section.colour[channel].ravel().take(column)
+        lit *= rough
+        screen.colour[top:, :, channel] = np.clip(lit, 0, 255, out=lit)
+    screen.labels[top:] = section.labels.ravel().take(column)
     screen.nearness[top:] = nearness
 
 
@@ -122,39 +127,41 @@ def _grain(
 
 
 def draw_sky(screen: Screen, pose: Pose, theme: Theme) -> None:
-    """Fill the whole picture with sky and, along the horizon, a far row of trees and houses."""
-    rotation = pose.rotation()
-    elevation = -(screen.ray_y + np.float32(np.tan(pose.pitch)))[:, None]
+    """Fill the picture above the horizon with sky and, along it, a far row of trees and houses."""
+    elevation = -(screen.ray_y + np.float32(np.tan(pose.pitch)))
+    rows = int(np.count_nonzero(elevation > -0.06))
+    elevation = elevation[:rows, None]
+    cover = _clouds(screen, pose, theme, elevation) if theme.cloud > 0 else np.zeros((rows, screen.width), np.float32)
     share = np.clip(elevation / np.float32(0.7), 0, 1)
-    colour = (
-        np.asarray(theme.sky_low, np.float32) * (1 - share[..., None])
-        + np.asarray(theme.sky_high, np.float32) * share[..., None]
-    )
-    rows = min(screen.height, int(np.argmax(elevation[:, 0] < -0.03)) or screen.height)
-    sky = np.repeat(colour[:rows], screen.width, 1)
-    if theme.cloud > 0:
-        tile = noise_tile(8 + theme.seed % 8)
-        size = tile.shape[0] - 1
-        height = 60 / np.maximum(elevation[:rows], 0.04) + np.zeros((1, screen.width), np.float32)
-        turn = np.float32(pose.yaw)
-        u = (height * (screen.ray_x + turn)).astype(np.int32) & size
-        v = (height + np.float32(theme.cloud_shift)).astype(np.int32) & size
-        cover = np.clip(
-            (tile.ravel().take(u * (size + 1) + v) + np.float32(theme.cloud_cover)) * np.float32(theme.cloud), 0, 1
-        )
-        sky += (np.asarray(theme.cloud_colour, np.float32) - sky) * cover[..., None]
-    screen.colour[:rows, :, :3] = np.clip(sky, 0, 255)
-    screen.colour[:, :, 3] = 255
-    screen.labels[:] = SKY
+    for channel in range(3):
+        low, high, cloud = (np.float32(c[channel]) for c in (theme.sky_low, theme.sky_high, theme.cloud_colour))
+        clear = low + (high - low) * share
+        screen.colour[:rows, :, channel] = np.clip(clear + (cloud - clear) * cover, 0, 255)
+    screen.colour[..., 3] = 255
+    _skyline(screen, pose, theme, elevation)
+
+
+def _clouds(screen: Screen, pose: Pose, theme: Theme, elevation: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much cloud hides each pixel, 0-1: a layer of noise seen in perspective."""
+    tile = noise_tile(8 + theme.seed % 8)
+    size = tile.shape[0] - 1
+    reach = 60 / np.maximum(elevation, np.float32(0.04))
+    across = (reach * (screen.ray_x + np.float32(pose.yaw))).astype(np.int32) & size
+    along = (reach + np.float32(theme.cloud_shift)).astype(np.int32) & size
+    cover: NDArray[np.float32] = tile.ravel().take(across * (size + 1) + along)
+    cover += np.float32(theme.cloud_cover)
+    cover *= np.float32(theme.cloud)
+    return np.clip(cover, 0, 1, out=cover)
+
+
+def _skyline(screen: Screen, pose: Pose, theme: Theme, elevation: NDArray[np.float32]) -> None:
+    rows, steps = len(elevation), theme.skyline.shape[0]
     azimuth = (np.arctan2(screen.ray_x, 1) + pose.yaw) % (2 * np.pi)
-    column = (azimuth / (2 * np.pi) * theme.skyline.shape[0]).astype(np.int64) % theme.skyline.shape[0]
+    column = (azimuth / (2 * np.pi) * steps).astype(np.int64) % steps
     behind = elevation < theme.skyline[column][None, :]
-    behind &= elevation > -0.2
-    wood = theme.skyline_wood[column]
-    tint = np.zeros((screen.width, 4), np.uint8)
+    tint = np.full((screen.width, 4), 255, np.uint8)
     tint[:, :3] = np.clip(theme.skyline_colour[column], 0, 255)
-    tint[:, 3] = 255
-    np.copyto(screen.packed, tint.view(np.uint32)[:, 0][None, :], where=behind)
-    np.copyto(screen.labels, np.where(wood, TREE, BUILDING).astype(np.uint8)[None, :], where=behind)
-    screen.nearness[behind] = 1 / _FAR_M
-    del rotation
+    np.copyto(screen.packed[:rows], tint.view(np.uint32)[:, 0][None, :], where=behind)
+    kind = np.where(theme.skyline_wood[column], TREE, BUILDING).astype(np.uint8)
+    np.copyto(screen.labels[:rows], kind[None, :], where=behind)
+    screen.nearness[:rows][behind] = 1 / _FAR_M

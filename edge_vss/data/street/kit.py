@@ -137,6 +137,20 @@ class Scene:
         )
         self._parts.append(turned(np.array([row]), x, zw, heading))
 
+    def cast_shadow(self, near: ZD, far: ZD, height: float, texture: Texture | None = None) -> None:
+        """The shadow on the ground of an upright surface over the line ``near`` to ``far``, when the sun is out."""
+        theme = self.kit.theme
+        if theme.direct < 0.35:
+            return
+        (x0, z0), (x1, z1) = self.kit.line.place(*near), self.kit.line.place(*far)
+        reach = -height / theme.sun[1]
+        dx, dz = reach * theme.sun[0], reach * theme.sun[2]
+        picture = self.kit.number(texture or sprites.paint("shade", theme.seed % 8))
+        # Its top edge is the shadow of the surface's top edge.
+        self._rows.append(
+            quad((x0 + dx, 0, z0 + dz), (x1 - x0, 0, z1 - z0), (-dx, 0, -dz), picture, ROAD, DECAL, shade=11)
+        )
+
     def car(
         self, z: float, d: float, seed: int, instance: int, *, turn: float = 0.0, braking: bool = False, shape: int = -1
     ) -> None:

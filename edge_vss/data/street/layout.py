@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from edge_vss.data.street import facades, sprites
 from edge_vss.data.street.config import BUILDING, FENCE, SIGN, TREE
+from edge_vss.data.street.houses import place_house
 from edge_vss.data.street.kit import Kit, Scene
 
 __all__ = ["BLOCK_M", "build_block", "openings_of"]
@@ -88,57 +89,10 @@ def _houses(scene: Scene, rng: np.random.Generator, start: float, stop: float, s
         if stop - z - width < 4:
             width = stop - z
         if rng.random() < theme.building_share:
-            _house(scene, rng, z, z + width, side)
+            place_house(scene, rng, z, z + width, side)
         else:
             _green(scene, rng, z, z + width, side)
         z += width
-
-
-def _house(scene: Scene, rng: np.random.Generator, z0: float, z1: float, side: int) -> None:
-    theme = scene.kit.theme
-    seed = int(rng.integers(8)) * 97 + theme.seed % 97  # eight materials per clip
-    floors = int(rng.integers(theme.floors[0], theme.floors[1] + 1))
-    columns = max(2, round((z1 - z0) / rng.uniform(2.2, 3.6)))
-    eaves = floors * rng.uniform(2.7, 3.4)
-    front = side * (theme.setback_m + (rng.uniform(0, 2.5) if rng.random() < 0.3 else 0))
-    depth = side * rng.uniform(7, 12)
-    near, far = ((z0, front), (z1, front)) if side < 0 else ((z1, front), (z0, front))
-    # Seen from the street the left row shows its near end on the left, the right row its far end.
-    scene.wall(near, far, 0.0, eaves, facades.facade(seed, floors, columns), BUILDING)
-    flank = facades.side_wall(seed)
-    scene.wall(
-        (z0, front) if side > 0 else (z0, front + depth),
-        (z0, front + depth) if side > 0 else (z0, front),
-        0.0,
-        eaves,
-        flank,
-        BUILDING,
-    )
-    scene.wall(
-        (z1, front + depth) if side > 0 else (z1, front),
-        (z1, front) if side > 0 else (z1, front + depth),
-        0.0,
-        eaves,
-        flank,
-        BUILDING,
-    )
-    if rng.random() < 0.6:
-        ridge = eaves + rng.uniform(1.5, 4.0)
-        back = (near[0], front + depth / 2)
-        scene.slope(near, far, back, (eaves, ridge), facades.roof(seed), BUILDING)
-        if rng.random() < 0.6:
-            zc = rng.uniform(z0 + 0.5, z1 - 0.5)
-            scene.upright(zc, front + depth / 2, ridge - 1.0, ridge + 1.2, 1.0, flank, BUILDING)
-    if abs(front) - theme.half_road_m - theme.pavement_m > 1.5:
-        d = side * (theme.half_road_m + theme.pavement_m + 0.1)
-        pick = rng.random()
-        if pick < 0.35:
-            scene.railing(z0, z1, d, rng.uniform(0.8, 1.4), sprites.fence(int(rng.integers(16))), FENCE)
-        elif pick < 0.6:
-            scene.railing(z0, z1, d, rng.uniform(0.8, 2.0), sprites.hedge(int(rng.integers(16))), TREE)
-        elif pick < 0.8:
-            low = rng.uniform(0.5, 1.3)
-            scene.railing(z0, z1, d, low, flank, BUILDING)
 
 
 def _green(scene: Scene, rng: np.random.Generator, z0: float, z1: float, side: int) -> None:
@@ -163,6 +117,7 @@ def _tree(scene: Scene, rng: np.random.Generator, z: float, d: float) -> None:
     picture = sprites.tree(int(rng.integers(24)), rng.random() < scene.kit.theme.leafy_share)
     width = size * rng.uniform(0.7, 1.1) * rng.choice([-1, 1])
     scene.upright(z, d, 0.0, size, width, picture, TREE, sheer=True)
+    scene.cast_shadow((z - 0.35 * size, d), (z + 0.35 * size, d), size, sprites.paint("dapple", int(rng.integers(8))))
 
 
 def _kerbside(scene: Scene, rng: np.random.Generator, start: float, stop: float, side: int) -> None:
@@ -176,6 +131,7 @@ def _kerbside(scene: Scene, rng: np.random.Generator, start: float, stop: float,
     if rng.random() < 0.5:
         z, height = rng.uniform(start, stop), rng.uniform(5.5, 9.0)
         scene.post(z, side * kerb, height, rng.uniform(0.1, 0.2), theme.seed % 64)
+        scene.cast_shadow((z - 0.08, side * kerb), (z + 0.08, side * kerb), height)
         scene.post(z, side * (kerb - 0.7), height, -1.5, theme.seed % 64, height - 0.12)
     for _ in range(rng.poisson(0.9)):
         _sign(scene, rng, rng.uniform(start, stop), side * rng.uniform(kerb, kerb + max(0.2, theme.pavement_m - 0.8)))

@@ -88,6 +88,9 @@ class Journey:
         self._phase = rng.uniform(0, 2 * np.pi)
         self._height_m = rng.uniform(1.15, 1.6)
         self._aim = rng.normal(0, 0.03)
+        # Looking round at a corner: the houses of one side come face to face.
+        self._glance = rng.uniform(0.15, 0.7) * rng.choice([-1, 1]) if motion == "turning" else 0.0
+        self._glance_period_s = rng.uniform(8, 16)
         self._pitch = rng.normal(0.0, 0.03)
         self._drift = rng.uniform(0.05, 0.3) if motion != "stopped" else 0.0
         self._shake = rng.uniform(0.2, 1.0) * (0.15 if motion == "stopped" else 1.0)
@@ -112,7 +115,8 @@ class Journey:
         phase = self._shake_phase
         lane = self._lane_d + self._drift * np.sin(0.4 * time_s + phase[0])
         shake = self._shake * min(1.0, 0.15 + speed / 10)
-        yaw = float(self._line.heading(z + 3.0)) + self._aim + 0.004 * shake * np.sin(2.1 * time_s + phase[1])
+        glance = self._glance * np.sin(2 * np.pi * time_s / self._glance_period_s) ** 3
+        yaw = float(self._line.heading(z + 3.0)) + self._aim + glance + 0.004 * shake * np.sin(2.1 * time_s + phase[1])
         pitch = self._pitch + 0.004 * shake * (np.sin(9.0 * time_s + phase[2]) + 0.6 * np.sin(14.3 * time_s + phase[3]))
         x, _ = self._line.place(z, float(lane))
         bounce = 0.012 * shake * float(np.sin(8.3 * time_s + phase[3]))

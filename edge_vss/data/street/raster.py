@@ -23,7 +23,6 @@ SOLID, SHEER, DECAL, FACING, FACING_SHEER = range(5)
 """Kinds: closed surface · seen-through (labelled wherever alpha > 0) · lies on the ground · turns to the camera."""
 
 NEAR_M = 0.3
-_CULLED_BACKS = (SOLID,)
 
 
 def quad(
@@ -68,26 +67,33 @@ class Screen:
         self.instances = np.zeros((height, width), np.uint16)
 
     def draw(self, quads: NDArray[np.float64], textures: Sequence[Texture], pose: Pose) -> None:
-        """Draw surfaces, ground decals first and then from far to near."""
+        """Draw surfaces: ground decals, then what is solid from near to far, then what is seen through, far to near."""
         rotation = pose.rotation()
         eye = np.array([pose.x, pose.height_m, pose.z])
         quads = _face_camera(quads, rotation)
-        outward = np.cross(quads[:, U], quads[:, V])
+        outward = _cross(quads[:, U], quads[:, V])
         toward = np.einsum("ij,ij->i", outward, eye - quads[:, P])
-        quads = quads[(toward > 0) | ~np.isin(quads[:, KIND], _CULLED_BACKS)]
+        quads = quads[(toward > 0) | (quads[:, KIND] != SOLID)]
         matrices = np.stack([quads[:, U] @ rotation.T, quads[:, V] @ rotation.T, (quads[:, P] - eye) @ rotation.T], -1)
-        boxes, distance = self._boxes(matrices)
+        boxes, centres = self._boxes(matrices)
         keep = (boxes[:, 1] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 2])
         keep &= np.abs(np.linalg.det(matrices)) > 1e-7
         index = np.flatnonzero(keep)
-        order = np.lexsort((-distance[index], quads[index, KIND] != DECAL))
-        index = index[order]
-        inverses = np.linalg.inv(matrices[index]).astype(np.float32)
-        for row, inverse, box in zip(quads[index], inverses, boxes[index].tolist(), strict=True):
-            self._draw_one(row, inverse, box, textures[int(row[TEXTURE])])
+        kind, distance = quads[index, KIND], np.linalg.norm(centres[index], axis=1)
+        sheer = (kind == SHEER) | (kind == FACING_SHEER)
+        index = index[np.lexsort((np.where(sheer, -distance, distance), sheer, kind != DECAL))]
+        inverses = np.linalg.inv(matrices[index])
+        sizes = np.array([(texture.height, texture.width) for texture in textures])[
+            quads[index, TEXTURE].astype(np.int64)
+        ]
+        halvings = _halvings(inverses, sizes, np.maximum(centres[index, 2], 1.0) / self.focal_px).tolist()
+        for row, inverse, box, halve in zip(
+            quads[index].tolist(), inverses.astype(np.float32), boxes[index].tolist(), halvings, strict=True
+        ):
+            self._draw_one(row, inverse, box, textures[int(row[TEXTURE])].level(halve[0], halve[1], int(row[SHADE])))
 
     def _boxes(self, matrices: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Screen boxes (N, 4) as row0, row1, column0, column1 (half-open), and the distance of each centre."""
+        """Screen boxes (N, 4) as row0, row1, column0, column1 (half-open), and the centres (N, 3)."""
         u, v, p = matrices[..., 0], matrices[..., 1], matrices[..., 2]
         corners = np.stack([p, p + u, p + u + v, p + v], 1)
         depth = corners[..., 2]
@@ -96,7 +102,7 @@ class Screen:
         boxes[whole] = self._bounds(corners[whole])
         for i in np.flatnonzero(~whole & (depth.max(1) > NEAR_M)):
             boxes[i] = self._bounds(_clip_near(corners[i])[None])[0]
-        return boxes, np.linalg.norm(corners.mean(1), axis=1)
+        return boxes, corners.mean(1)
 
     def _bounds(self, corners: NDArray[np.float64]) -> NDArray[np.int64]:
         x = np.clip(corners[..., 0] / corners[..., 2] * self.focal_px + self.centre_x, -9, self.width + 9)
@@ -108,28 +114,33 @@ class Screen:
         return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], -1).astype(np.int64)
 
     def _draw_one(
-        self, row: NDArray[np.float64], inverse: NDArray[np.float32], box: list[int], texture: Texture
+        self, row: list[float], inverse: NDArray[np.float32], box: list[int], level: tuple[NDArray[np.uint32], int, int]
     ) -> None:
         r0, r1, c0, c1 = box
         kind = int(row[KIND])
+        window = np.s_[r0:r1, c0:c1]
         ray_x, ray_y = self.ray_x[c0:c1], self.ray_y[r0:r1, None]
         (ax, ay, a1), (bx, by, b1), (wx, wy, w1) = inverse
         nearness = wx * ray_x + (wy * ray_y + w1)
-        far = self.nearness[r0:r1, c0:c1]
-        seen = nearness > far * np.float32(0.9999 if kind == DECAL else 1.0)
+        far = self.nearness[window]
+        seen = nearness > (far * np.float32(0.9999) if kind == DECAL else far)
         if not seen.any():
             return
+        texels, height, width = level
         depth = np.reciprocal(np.where(seen, nearness, np.float32(1)))
-        a = (ax * ray_x + (ay * ray_y + a1)) * depth
-        b = (bx * ray_x + (by * ray_y + b1)) * depth
-        seen &= (a >= 0) & (a < 1) & (b >= 0) & (b < 1)
-        halve_y, halve_x = _halvings(texture, inverse, seen, depth, self.focal_px)
-        texels, height, width = texture.level(halve_y, halve_x, int(row[SHADE]))
-        at = (b * height).astype(np.int32)
+        depth_x = depth * np.float32(width)
+        depth *= np.float32(height)
+        # Where nothing is seen the coordinates mean nothing, but they stay finite.
+        column = np.multiply((ax * ray_x + (ay * ray_y + a1)), depth_x, out=depth_x)
+        line = np.multiply((bx * ray_x + (by * ray_y + b1)), depth, out=depth)
+        seen &= column >= 0
+        seen &= column < width
+        seen &= line >= 0
+        seen &= line < height
+        at = line.astype(np.int32)
         at *= width
-        at += (a * width).astype(np.int32)
+        at += column.astype(np.int32)
         picked = texels.take(at, mode="clip")
-        window = np.s_[r0:r1, c0:c1]
         if kind in (SHEER, DECAL, FACING_SHEER):
             seen &= picked >= 0x04000000
             _blend(self.colour[window], picked, seen)
@@ -144,24 +155,29 @@ class Screen:
 
 
 def _halvings(
-    texture: Texture, inverse: NDArray[np.float32], seen: NDArray[np.bool_], depth: NDArray[np.float32], focal_px: float
-) -> tuple[int, int]:
-    """How often to halve the texture in y and x so that a texel is about a pixel in the middle of what is seen."""
-    count = np.count_nonzero(seen)
-    if count == 0:
-        return 0, 0
-    typical = float(depth.mean(where=seen)) / focal_px
-    step_a = float(np.hypot(inverse[0, 0], inverse[0, 1])) * typical * texture.width
-    step_b = float(np.hypot(inverse[1, 0], inverse[1, 1])) * typical * texture.height
-    return max(0, int(np.log2(max(step_b, 1.0)) + 0.3)), max(0, int(np.log2(max(step_a, 1.0)) + 0.3))
+    inverses: NDArray[np.float64], sizes: NDArray[np.int64], metres_per_px: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """(N, 2): how often to halve each texture in y and x so that a texel is about a pixel in the surface's middle."""
+    step_x = np.hypot(inverses[:, 0, 0], inverses[:, 0, 1]) * sizes[:, 1]
+    step_y = np.hypot(inverses[:, 1, 0], inverses[:, 1, 1]) * sizes[:, 0]
+    texels_per_px = np.stack([step_y, step_x], -1) * metres_per_px[:, None]
+    return np.floor(np.log2(np.maximum(texels_per_px, 1)) + 0.3).astype(np.int64)
+
+
+def _cross(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cross products of rows; ``np.cross`` spends longer on its checks than on these."""
+    ux, uy, uz = u.T
+    vx, vy, vz = v.T
+    return np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], -1)
 
 
 def _blend(under: NDArray[np.uint8], picked: NDArray[np.uint32], seen: NDArray[np.bool_]) -> None:
-    over = picked[..., None].view(np.uint8).astype(np.float32)
-    share = np.where(seen, over[..., 3], 0)[..., None] * np.float32(1 / 255)
-    below = under.astype(np.float32)
-    below += (over - below) * share
-    under[...] = (below + 0.5).astype(np.uint8)
+    """Mix texels over the picture by their alpha, in place; only where ``seen``."""
+    rows, columns = np.nonzero(seen)
+    over = picked[rows, columns][:, None].view(np.uint8).astype(np.int32)
+    below = under[rows, columns].astype(np.int32)
+    below += ((over - below) * over[:, 3:] + 127) // 255
+    under[rows, columns] = below
 
 
 def _face_camera(quads: NDArray[np.float64], rotation: NDArray[np.float64]) -> NDArray[np.float64]:

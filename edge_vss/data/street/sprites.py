@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from edge_vss.data.street.texture import Canvas, Colour, Texture
+from edge_vss.data.street.texture import Canvas, Colour, Texture, muted
 
 __all__ = ["cyclist", "fence", "hedge", "paint", "pedestrian", "pole", "sign", "tree"]
 
@@ -16,9 +16,8 @@ def _cloth(rng: np.random.Generator) -> Colour:
     if rng.random() < 0.65:
         grey = rng.uniform(15, 90)
         tone = grey * (1 + rng.normal(0, 0.15, 3))
-    else:
-        tone = rng.uniform(20, 235, 3)
-    return float(tone[0]), float(tone[1]), float(tone[2])
+        return float(tone[0]), float(tone[1]), float(tone[2])
+    return muted(rng, 20, 235)
 
 
 def _skin(rng: np.random.Generator) -> Colour:
@@ -129,7 +128,7 @@ def tree(seed: int, leafy: bool) -> Texture:
             angle, radius = rng.uniform(0, 2 * np.pi), 0.75 * np.sqrt(rng.random())
             size = rng.uniform(0.08, 0.16)
             canvas.ellipse(
-                0.4 + 0.3 * radius * np.sin(angle), 0.5 + 0.36 * radius * np.cos(angle), size, size, bark, 42
+                0.4 + 0.3 * radius * np.sin(angle), 0.5 + 0.36 * radius * np.cos(angle), size, size, bark, 16
             )
         _branch(canvas, rng, (1.0, 0.5), -np.pi / 2, rng.uniform(0.26, 0.36), 0.02, bark, 5)
     canvas.speckle(rng, 0.18, 2)
@@ -220,10 +219,10 @@ def sign(seed: int) -> Texture:
         for i, lamp in enumerate(((230, 40, 30), (240, 170, 40), (40, 220, 120))):
             canvas.ellipse(0.2 + 0.3 * i, 0.5, 0.1, 0.13, lamp if i == lit else (45, 42, 40))
     else:
-        canvas.box(0, 0.1, 1, 0.9, tuple(rng.uniform(20, 230, 3)))
+        canvas.box(0, 0.1, 1, 0.9, muted(rng, 20, 230))
         for _ in range(5):
             y, x = rng.uniform(0.1, 0.8), rng.uniform(0.2, 0.6)
-            canvas.box(y, x, y + 0.12, x + 0.2, tuple(rng.uniform(20, 230, 3)))
+            canvas.box(y, x, y + 0.12, x + 0.2, muted(rng, 20, 230))
     canvas.speckle(rng, 0.04, 2)
     return canvas.texture()
 
@@ -273,6 +272,8 @@ def paint(kind: str, seed: int) -> Texture:
         for _ in range(60):
             y, x, r = rng.uniform(0.05, 0.95), rng.uniform(0.1, 0.9), rng.uniform(0.02, 0.09)
             canvas.ellipse(y, x, r, r * 2, (10, 10, 16), 110)
+    elif kind == "shade":
+        canvas.rgba[...] = (10, 10, 18, rng.uniform(90, 150))
     if kind in ("dash", "arrow", "stop", "red"):
         wear = rng.uniform(0.0, 0.5)
         canvas.rgba[..., 3] *= 1 - wear * rng.random(canvas.rgba.shape[:2])

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Canvas", "Texture", "noise_tile"]
+__all__ = ["Canvas", "Texture", "muted", "noise_tile"]
 
 SHADES = 16
 """Brightness steps of a surface: step s multiplies by (s + 1) / 12."""
@@ -21,42 +21,46 @@ class Texture:
     def __init__(self, rgba: NDArray[np.uint8]) -> None:
         self.rgba = np.ascontiguousarray(rgba)
         self.height, self.width = rgba.shape[:2]
-        self._shrunk: dict[tuple[int, int], NDArray[np.float32]] = {}
+        self._shrunk: dict[tuple[int, int], NDArray[np.uint8]] = {(0, 0): self.rgba}
         self._levels: dict[tuple[int, int, int], tuple[NDArray[np.uint32], int, int]] = {}
 
     def level(self, halve_y: int, halve_x: int, shade: int) -> tuple[NDArray[np.uint32], int, int]:
         """The texture shrunk by powers of two and lit: ``(height * width,) uint32`` RGBA, height, width."""
-        halve_y = max(0, min(halve_y, self.height.bit_length() - 1))
-        halve_x = max(0, min(halve_x, self.width.bit_length() - 1))
+        halve_y = min(halve_y, self.height.bit_length() - 1)
+        halve_x = min(halve_x, self.width.bit_length() - 1)
         key = (halve_y, halve_x, shade)
         found = self._levels.get(key)
         if found is None:
-            rgba = self._shrink(halve_y, halve_x).copy()
-            rgba[..., :3] *= (shade + 1) / 12.0
+            rgba = self._shrink(halve_y, halve_x)
             height, width = rgba.shape[:2]
-            packed = np.clip(rgba + 0.5, 0, 255).astype(np.uint8)
-            found = self._levels[key] = (packed.view(np.uint32).ravel(), height, width)
+            lit = np.minimum(np.arange(256) * ((shade + 1) / 12.0) + 0.5, 255).astype(np.uint8).take(rgba)
+            lit[..., 3] = rgba[..., 3]
+            found = self._levels[key] = (lit.view(np.uint32).ravel(), height, width)
         return found
 
-    def _shrink(self, halve_y: int, halve_x: int) -> NDArray[np.float32]:
+    def _shrink(self, halve_y: int, halve_x: int) -> NDArray[np.uint8]:
         key = (halve_y, halve_x)
         found = self._shrunk.get(key)
         if found is None:
-            found = self._shrunk[key] = _box_shrink(self.rgba, 1 << halve_y, 1 << halve_x)
+            if halve_y:
+                found = _halve(self._shrink(halve_y - 1, halve_x), 0)
+            else:
+                found = _halve(self._shrink(0, halve_x - 1), 1)
+            self._shrunk[key] = found
         return found
 
 
-def _box_shrink(rgba: NDArray[np.uint8], step_y: int, step_x: int) -> NDArray[np.float32]:
-    """Means of boxes; colours weigh as their alpha does."""
-    if step_y == step_x == 1:
-        return rgba.astype(np.float32)
-    height, width = max(1, rgba.shape[0] // step_y), max(1, rgba.shape[1] // step_x)
-    boxes = rgba[: height * step_y, : width * step_x].astype(np.float32)
-    boxes = boxes.reshape(height, step_y, width, step_x, 4)
-    alpha = boxes[..., 3:]
-    weight = alpha.sum((1, 3))
-    colour = (boxes[..., :3] * alpha).sum((1, 3)) / np.maximum(weight, 1)
-    return np.concatenate([colour, weight / (step_y * step_x)], -1)
+def _halve(rgba: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
+    """Means of neighbours along an axis; colours weigh as their alpha does."""
+    count = rgba.shape[axis] // 2
+    one, other = (rgba[start : 2 * count : 2] if axis == 0 else rgba[:, start : 2 * count : 2] for start in (0, 1))
+    if (rgba[..., 3] == 255).all():
+        return np.asarray((one.astype(np.uint16) + other + 1) >> 1, np.uint8)
+    left, right = one.astype(np.float32), other.astype(np.float32)
+    weight = left[..., 3:] + right[..., 3:]
+    mean = (left * left[..., 3:] + right * right[..., 3:]) / np.maximum(weight, 1)
+    mean[..., 3:] = weight / 2
+    return (mean + 0.5).astype(np.uint8)
 
 
 @lru_cache(maxsize=16)
@@ -84,6 +88,18 @@ def _double(grid: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return pair.reshape(shape)
 
 
+def muted(rng: np.random.Generator, low: float, high: float) -> Colour:
+    """A random colour between two levels; most are dull, few are bright."""
+    colour = rng.uniform(low, high, 3)
+    red, green, blue = colour.mean() + (colour - colour.mean()) * rng.uniform(0.1, 1.0) ** 2
+    return float(red), float(green), float(blue)
+
+
+@lru_cache(maxsize=1)
+def _white_noise() -> NDArray[np.float32]:
+    return np.random.default_rng(7).standard_normal((640, 640), np.float32)
+
+
 class Canvas:
     """A picture under the brush; coordinates run from 0 to 1, x to the right and y down."""
 
@@ -104,18 +120,27 @@ class Canvas:
 
     def ellipse(self, y: float, x: float, radius_y: float, radius_x: float, colour: Colour, alpha: float = 255) -> None:
         """Fill an upright ellipse."""
-        inside = ((self._y - y) / radius_y) ** 2 + ((self._x - x) / radius_x) ** 2 <= 1
-        self.rgba[inside] = (*colour, alpha)
+        rows, columns = self._window(y - radius_y, x - radius_x, y + radius_y, x + radius_x)
+        inside = ((self._y[rows] - y) / radius_y) ** 2 + ((self._x[:, columns] - x) / radius_x) ** 2 <= 1
+        self.rgba[rows, columns][inside] = (*colour, alpha)
 
     def stroke(
         self, y0: float, x0: float, y1: float, x1: float, radius: float, colour: Colour, alpha: float = 255
     ) -> None:
         """Draw a thick line with round ends; ``radius`` in heights of the canvas."""
+        side = radius / self._aspect
+        rows, columns = self._window(min(y0, y1) - radius, min(x0, x1) - side, max(y0, y1) + radius, max(x0, x1) + side)
+        y, x = self._y[rows] - y0, (self._x[:, columns] - x0) * self._aspect
         dy, dx = y1 - y0, (x1 - x0) * self._aspect
-        along = ((self._y - y0) * dy + (self._x - x0) * self._aspect * dx) / max(dy * dy + dx * dx, 1e-9)
-        along = np.clip(along, 0, 1)
-        gap = (self._y - y0 - along * dy) ** 2 + ((self._x - x0) * self._aspect - along * dx) ** 2
-        self.rgba[gap <= radius * radius] = (*colour, alpha)
+        along = np.clip((y * dy + x * dx) / max(dy * dy + dx * dx, 1e-9), 0, 1)
+        gap = (y - along * dy) ** 2 + (x - along * dx) ** 2
+        self.rgba[rows, columns][gap <= radius * radius] = (*colour, alpha)
+
+    def _window(self, y0: float, x0: float, y1: float, x1: float) -> tuple[slice, slice]:
+        """The pixels that a shape within these bounds can touch."""
+        height, width = self.rgba.shape[:2]
+        rows = slice(max(0, int(y0 * height)), max(0, int(y1 * height) + 1))
+        return rows, slice(max(0, int(x0 * width)), max(0, int(x1 * width) + 1))
 
     def polygon(self, points: list[tuple[float, float]], colour: Colour, alpha: float = 255) -> None:
         """Fill a polygon given as (y, x) corners (even-odd rule)."""
@@ -130,7 +155,8 @@ class Canvas:
     def speckle(self, rng: np.random.Generator, strength: float, coarse: int = 1) -> None:
         """Multiply the colours by noise: ``strength`` is its standard deviation, ``coarse`` its grain in pixels."""
         height, width = self.rgba.shape[:2]
-        grain = rng.standard_normal((height // coarse + 1, width // coarse + 1)).astype(np.float32)
+        y, x = rng.integers(0, 256, 2)
+        grain = _white_noise()[y : y + height // coarse + 1, x : x + width // coarse + 1]
         grain = grain.repeat(coarse, 0).repeat(coarse, 1)[:height, :width]
         self.rgba[..., :3] *= 1 + strength * grain[..., None]
 

@@ -30,6 +30,8 @@ class Theme:
     verge_colour: Colour
     edge_colour: Colour
     edge_lines_m: tuple[float, ...]
+    joint_shade: float
+    """Factor on the joints between paving slabs."""
     road_grain: float
     pavement_grain: float
     sky_low: Colour
@@ -83,12 +85,13 @@ def make_theme(seed: int) -> Theme:
         verge_colour=_colour(green if verge else path * rng.uniform(0.7, 1.1)),
         edge_colour=(190.0, 165.0, 70.0) if yellow else (200.0, 200.0, 195.0),
         edge_lines_m=((0.3, 0.5) if yellow else (0.35,)) if rng.random() < 0.6 else (),
+        joint_shade=rng.uniform(0.75, 1.0),
         road_grain=rng.uniform(0.02, 0.08),
         pavement_grain=rng.uniform(0.03, 0.1),
         floors=[(1, 3), (2, 3), (2, 5), (3, 6)][rng.integers(4)],
         building_share=rng.choice([0.45, 0.8, 0.95, 1.0]),
         tree_share=rng.choice([0.05, 0.25, 0.6, 0.9]),
-        leafy_share=rng.choice([0.0, 0.3, 0.7, 1.0]),
+        leafy_share=rng.choice([0.0, 0.15, 0.5, 0.9]),
         fence_share=rng.choice([0.1, 0.3, 0.6]),
         parked_share=rng.choice([0.05, 0.3, 0.6]),
         person_share=rng.choice([0.4, 1.1, 2.2]),
@@ -103,7 +106,7 @@ def _colour(values: NDArray[np.float64]) -> Colour:
 
 
 def _sky(rng: np.random.Generator) -> dict[str, Any]:
-    hour = rng.choice(4, p=[0.35, 0.3, 0.2, 0.15])  # overcast, fair, hazy bright, dusk
+    hour = rng.choice(4, p=[0.33, 0.24, 0.28, 0.15])  # overcast, fair, hazy bright, dusk
     azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.0)
     sun = np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
     low, high, cloud_colour, ambient, direct, cloud, cover = (

@@ -63,9 +63,10 @@ class StreetWorld:
         first, last = int((pose.z - 25) // BLOCK_M), int((pose.z + _VIEW_M) // BLOCK_M)
         still = [self._block(block) for block in range(first, last + 1)]
         screen.draw(np.concatenate([EMPTY, *still, self._traffic.surfaces(time_s)]), self._kit.textures, pose)
-        rgb = self._haze(screen)
+        planes = self._haze(screen)
         if config.look == "camera":
-            rgb = self._lens.apply(rgb, index, time_s)
+            planes = self._lens.apply(planes, index, time_s)
+        rgb = np.ascontiguousarray(planes.transpose(1, 2, 0))
         with np.errstate(divide="ignore"):
             depth = np.reciprocal(screen.nearness)
         pts_us = round(index * 1e6 / config.fps)
@@ -83,10 +84,15 @@ class StreetWorld:
         return table
 
     def _haze(self, screen: Screen) -> NDArray[np.uint8]:
-        """(H, W, 3) colours with the air in between."""
-        near = np.maximum(screen.nearness, 1e-3)
-        share = 1 - np.exp(np.float32(-self.theme.haze_per_m) / near)
-        share[screen.nearness == 0] = 0
-        colour = screen.colour[..., :3].astype(np.float32)
-        colour += (np.asarray(self.theme.haze_colour, np.float32) - colour) * share[..., None]
-        return colour.astype(np.uint8)
+        """(3, H, W) colours with the air in between."""
+        far = np.exp(np.float32(-self.theme.haze_per_m) / np.maximum(screen.nearness, np.float32(1e-3)))
+        far[screen.nearness == 0] = 1
+        clear = (far * 256).astype(np.uint16)
+        air = 256 - clear
+        planes = np.empty((3, *clear.shape), np.uint8)
+        for channel, level in enumerate(self.theme.haze_colour):
+            mixed = clear * screen.colour[..., channel]
+            mixed += air * np.uint16(min(max(level, 0), 255))
+            mixed >>= 8
+            planes[channel] = mixed
+        return planes
