@@ -1,0 +1,241 @@
+/* edge-vss: label maps from video, frame by frame, with the stages of a bundle on their clocks.
+ *
+ * A pipeline is opened from a bundle, takes frames and gives results. Everything that Python can do with a pipeline a
+ * C program can do through this header, which is plain C99.
+ *
+ * Ownership: a handle belongs to whoever opened it and goes back through the matching close. Pointers inside
+ * evss_info live until the pipeline is closed, those inside evss_result until the next call that takes a frame,
+ * resets or closes the pipeline. Strings are UTF-8. Structs that carry struct_size are set up by their evss_*_init,
+ * so that programs built against an older header work with a newer library.
+ *
+ * Threads: one pipeline is used by one thread at a time; different pipelines are independent. evss_last_error is per
+ * thread. The library starts its worker threads in evss_pipeline_open and none later, and never ends the process.
+ */
+#ifndef EDGE_VSS_H
+#define EDGE_VSS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define EVSS_API __attribute__((visibility("default")))
+#else
+#define EVSS_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EVSS_ABI_VERSION 1
+
+typedef enum evss_status {
+  EVSS_OK = 0,
+  EVSS_AGAIN = 1,               /* not an error: take the result first (send), or send a frame first (receive) */
+  EVSS_END_OF_STREAM = 2,       /* not an error: evss_finish was called and every result was taken */
+  EVSS_INVALID_ARGUMENT = -1,   /* what was passed cannot be used; nothing changed */
+  EVSS_BACKEND_FAILED = -2,     /* an engine failed; the stream state was reset */
+  EVSS_BAD_BUNDLE = -3,         /* the bundle is missing, changed, of another version or inconsistent */
+  EVSS_UNAVAILABLE = -4,        /* the backend, library or variant asked for is not there */
+  EVSS_INTERNAL = -5            /* a fault of the library, memory included */
+} evss_status;
+
+typedef enum evss_format { EVSS_NV12, EVSS_I420, EVSS_YUYV, EVSS_BGR, EVSS_RGB, EVSS_GREY } evss_format;
+typedef enum evss_matrix { EVSS_BT601, EVSS_BT709 } evss_matrix;
+typedef enum evss_range { EVSS_LIMITED, EVSS_FULL } evss_range;
+typedef enum evss_dtype {
+  EVSS_FLOAT32, EVSS_FLOAT16, EVSS_UINT8, EVSS_INT8, EVSS_INT32, EVSS_INT64
+} evss_dtype;
+typedef enum evss_label_size {
+  EVSS_LABELS_SOURCE,           /* label maps have the size of the frame, the fit undone */
+  EVSS_LABELS_NETWORK           /* label maps have the size of the network's input */
+} evss_label_size;
+typedef enum evss_flag {
+  EVSS_FLAG_RESET = 1u << 0,    /* the first frame after a reset */
+  EVSS_FLAG_REUSED = 1u << 1,   /* no stage wrote an output: the label map is the one before */
+  EVSS_FLAG_RECOMPUTED = 1u << 2 /* scores held NaN or infinity; the state was reset and the frame computed again */
+} evss_flag;
+
+EVSS_API uint32_t evss_abi_version(void);
+EVSS_API const char* evss_version(void);
+/* Why the last call on this thread failed. Never NULL; valid until the next call on this thread. */
+EVSS_API const char* evss_last_error(void);
+
+/* ---- Frames ---------------------------------------------------------------------------------------------------- */
+
+typedef struct evss_frame {
+  uint32_t struct_size;         /* set by evss_frame_init() */
+  uint32_t format;              /* evss_format */
+  uint32_t width, height;       /* pixels, 1..16384 */
+  const uint8_t* planes[3];     /* as many as the format has */
+  uint32_t strides[3];          /* bytes from row to row */
+  uint32_t matrix, range;       /* evss_matrix, evss_range; YUV only */
+  int64_t pts_us;               /* capture clock, microseconds, strictly increasing between resets */
+  uint64_t sequence;            /* counts camera frames, dropped ones included; strictly increasing between resets */
+} evss_frame;
+EVSS_API void evss_frame_init(evss_frame* frame);
+
+/* ---- Opening --------------------------------------------------------------------------------------------------- */
+
+typedef struct evss_options {
+  uint32_t struct_size;         /* set by evss_options_init() */
+  uint32_t threads;             /* for engines and pixels together; 0 = one per core */
+  uint32_t label_size;          /* evss_label_size */
+  uint32_t reserved;
+  const char* schedule;         /* NULL = the bundle's first */
+  const char* backend;          /* NULL or "auto" = the first variant that is available */
+  const char* precision;        /* NULL or "auto" = any */
+  const char* onnxruntime;      /* path of libonnxruntime; NULL = EDGE_VSS_ONNXRUNTIME, then the loader's search */
+} evss_options;
+EVSS_API void evss_options_init(evss_options* options);
+
+typedef struct evss_pipeline evss_pipeline;
+
+/* Loads a bundle (a folder or an uncompressed zip). On EVSS_OK the caller owns *out and releases it with
+ * evss_pipeline_close(); on failure *out is NULL. `options` may be NULL. */
+EVSS_API evss_status evss_pipeline_open(const char* bundle, const evss_options* options, evss_pipeline** out);
+EVSS_API void evss_pipeline_close(evss_pipeline** pipeline); /* sets *pipeline to NULL */
+/* Checks manifest, sizes and digests without loading an engine. */
+EVSS_API evss_status evss_bundle_check(const char* bundle);
+
+typedef struct evss_stage_info {
+  const char* name;
+  uint64_t macs;                /* multiply-adds of one firing */
+} evss_stage_info;
+typedef struct evss_output_info {
+  const char* name;
+  uint32_t num_classes;
+  const char* const* class_names;
+  const uint8_t* colours;       /* num_classes * 3, RGB */
+} evss_output_info;
+typedef struct evss_info {
+  uint32_t struct_size;
+  uint32_t input_height, input_width;
+  uint32_t threads;
+  const char* name;             /* of the bundle */
+  const char* variant;
+  const char* backend;
+  const char* precision;
+  const char* schedule;         /* the one in force */
+  uint32_t num_stages, num_outputs, num_schedules;
+  const evss_stage_info* stages;
+  const evss_output_info* outputs;
+  const char* const* schedules;
+  const char* simd;             /* instruction set of the pixel kernels */
+  const char* backend_version;
+} evss_info;
+/* Set info->struct_size = sizeof(evss_info) first. */
+EVSS_API evss_status evss_pipeline_info(const evss_pipeline* pipeline, evss_info* info);
+
+/* ---- Frames in, label maps out --------------------------------------------------------------------------------- */
+
+/* Reads the frame before it returns; the caller keeps the planes. EVSS_AGAIN: take the result first. A frame that is
+ * refused (EVSS_INVALID_ARGUMENT) advances no clock. */
+EVSS_API evss_status evss_send_frame(evss_pipeline* pipeline, const evss_frame* frame);
+
+typedef struct evss_label_map {
+  const char* name;             /* of the output */
+  const uint8_t* labels;        /* height rows of width class ids, stride bytes apart */
+  uint32_t height, width, stride;
+  uint32_t age_frames;          /* how far the camera frame it was computed from lies behind */
+  double age_ms;
+} evss_label_map;
+typedef struct evss_stage_result {
+  const char* name;
+  int32_t fired;                /* 0 or 1 */
+  int32_t age_frames;           /* of its newest output; -1: has not fired since the reset */
+  double change;                /* signal of its adaptive clock, in [0, 1]; -1: none */
+  double ms;                    /* time of this firing, 0 where it did not fire */
+} evss_stage_result;
+typedef struct evss_result {
+  uint32_t struct_size;
+  uint32_t flags;               /* evss_flag */
+  uint64_t sequence;
+  int64_t pts_us;
+  uint32_t num_outputs, num_stages;
+  const evss_label_map* outputs;
+  const evss_stage_result* stages; /* in graph order */
+  double pre_ms, engines_ms, post_ms; /* engines_ms: from the first stage's start to the last one's end */
+  double latency_ms;            /* from evss_send_frame's start to the label maps */
+  uint64_t refused;             /* frames refused since the pipeline was opened */
+} evss_result;
+/* Fills a result; set result->struct_size = sizeof(evss_result) first. EVSS_AGAIN: no frame was sent. */
+EVSS_API evss_status evss_receive(evss_pipeline* pipeline, evss_result* result);
+/* No more frames will come; evss_receive gives EVSS_END_OF_STREAM once the last result is taken. */
+EVSS_API evss_status evss_finish(evss_pipeline* pipeline);
+/* Scene cut or restart: every state tensor becomes invalid, time and sequence may start again. */
+EVSS_API evss_status evss_reset(evss_pipeline* pipeline);
+/* Changes the schedule between two frames; state survives, adaptive clocks take a new reference. */
+EVSS_API evss_status evss_set_schedule(evss_pipeline* pipeline, const char* schedule);
+/* Copies the value a graph tensor had after the last frame. `bytes` must be its exact size as stored. */
+EVSS_API evss_status evss_read_tensor(evss_pipeline* pipeline, const char* tensor, void* out, size_t bytes);
+
+/* ---- Pixels ---------------------------------------------------------------------------------------------------- */
+
+/* Blends class colours over an RGB or BGR image; `out` is (height, width, 3) RGB and may be the image itself.
+ * `palette` is num_classes * 3 RGB; labels from num_classes on leave the image as it is; alpha in [0, 1]. */
+EVSS_API evss_status evss_overlay(const uint8_t* image, uint32_t format, uint32_t image_stride, const uint8_t* labels,
+                                  uint32_t label_stride, uint32_t height, uint32_t width, const uint8_t* palette,
+                                  uint32_t num_classes, double alpha, uint8_t* out, uint32_t out_stride);
+
+/* ---- Extending ------------------------------------------------------------------------------------------------- */
+
+typedef struct evss_tensor_desc {
+  const char* name;
+  const int64_t* shape;
+  uint32_t rank;
+  uint32_t dtype;               /* evss_dtype, as stored */
+  float scale;                  /* real = scale * (stored - zero_point) */
+  int32_t zero_point;
+  size_t bytes;
+} evss_tensor_desc;
+
+typedef struct evss_stage_desc {
+  const char* name;
+  const void* data;             /* engine file, NULL for an operation; valid during engine_create only */
+  size_t bytes;
+  uint32_t num_inputs, num_outputs;
+  const evss_tensor_desc* inputs;
+  const evss_tensor_desc* outputs;
+  uint32_t threads;             /* this engine may use */
+} evss_stage_desc;
+
+/* A backend that lives outside this library. Functions return 0 on success; on failure they write a line into
+ * `error` (error_size bytes). Addresses that allocate() gave are opaque here: contents are moved with copy_in and
+ * copy_out alone, unless host_accessible is set. For each combination of ring slots a stage is prepared once under a
+ * number of its own, at load; enqueue names that number. One engine is used by one thread at a time. */
+typedef struct evss_backend {
+  uint32_t struct_size;
+  int32_t host_accessible;
+  const char* name;             /* copied */
+  void* user;
+  int32_t (*available)(void* user, char* why_not, size_t size);
+  void* (*allocate)(void* user, size_t bytes);
+  void (*release)(void* user, void* address);
+  int32_t (*copy_in)(void* user, void* to, const void* from_host, size_t bytes);
+  int32_t (*copy_out)(void* user, void* to_host, const void* from, size_t bytes);
+  int32_t (*engine_create)(void* user, const evss_stage_desc* stage, void** engine, char* error, size_t error_size);
+  int32_t (*prepare)(void* engine, uint32_t binding, void* const* inputs, void* const* outputs, char* error,
+                     size_t error_size);
+  int32_t (*enqueue)(void* engine, uint32_t binding, char* error, size_t error_size);
+  int32_t (*wait)(void* engine, char* error, size_t error_size);
+  void (*engine_destroy)(void* engine);
+} evss_backend;
+/* Registers a backend for pipelines opened later; a name may be taken again only for a different `user` of the same
+ * functions. `user` must outlive every pipeline that uses it. */
+EVSS_API evss_status evss_register_backend(const evss_backend* backend);
+
+/* A named host operation that stands in for an engine. Inputs and outputs are host memory, in graph order. Called from
+ * whichever thread runs the stage. Returns 0 on success. */
+typedef int32_t (*evss_operation_fn)(void* user, const evss_stage_desc* stage, const void* const* inputs,
+                                     void* const* outputs, char* error, size_t error_size);
+EVSS_API evss_status evss_register_operation(const char* name, evss_operation_fn function, void* user);
+EVSS_API evss_status evss_unregister_operation(const char* name);
+/* "NAME available VERSION" or "NAME why not" of every backend, one per line; `onnxruntime` as in evss_options, may be
+ * NULL. Never NULL; valid until the next call on this thread. */
+EVSS_API const char* evss_backends(const char* onnxruntime);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* EDGE_VSS_H */

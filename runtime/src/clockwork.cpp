@@ -1,0 +1,291 @@
+#include "clockwork.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "error.h"
+
+namespace evss {
+
+Clockwork::Clockwork(const Graph& graph, const std::vector<int>& slots)
+    : graph_(graph),
+      tensors_(graph.tensors.size()),
+      stages_(graph.stages.size()),
+      decisions_(graph.stages.size()),
+      waits_(graph.stages.size()) {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    tensors_[i].slots = slots[i];
+    tensors_[i].origins.resize(slots[i]);
+  }
+  reset();
+}
+
+void Clockwork::set_schedule(const Schedule& schedule) {
+  schedule_ = &schedule;
+  // A reference belongs to the clock that took it.
+  for (StageState& stage : stages_) stage.reference = false;
+}
+
+void Clockwork::reset() {
+  frames_ = 0;
+  for (TensorState& tensor : tensors_) {
+    tensor.head = 0;
+    tensor.count = 0;
+    tensor.fresh = false;
+  }
+  for (StageState& stage : stages_) stage = StageState{};
+}
+
+bool Clockwork::begin(uint64_t sequence, int64_t pts_us) {
+  now_ = {sequence, pts_us};
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    TensorState& tensor = tensors_[i];
+    tensor.fresh = false;
+    if (graph_.tensors[i].reset_to_zero && tensor.count == 0) {  // its memory was cleared by the reset
+      tensor.count = 1;
+      tensor.origins[tensor.head] = now_;
+    }
+  }
+  if (!image_written()) return false;
+  for (size_t i = 0; i < stages_.size(); ++i) decisions_[i] = decide(static_cast<int>(i));
+  for (int tensor = first_missing(); tensor >= 0; tensor = first_missing()) {
+    int writer = -1, candidates = 0;
+    for (int stage : graph_.writers[tensor]) {
+      if (guard_holds(schedule_->clocks[stage])) {
+        writer = stage;
+        ++candidates;
+      }
+    }
+    if (candidates != 1) return fail("is needed, has no value, and no clock lets a stage write it", tensor);
+    decisions_[writer] = Decision::kFires;
+  }
+  order();
+  return true;
+}
+
+Decision Clockwork::decide(int stage) const {
+  const Clock& clock = schedule_->clocks[stage];
+  if (!guard_holds(clock)) return Decision::kRests;
+  const auto fires_if = [](bool yes) { return yes ? Decision::kFires : Decision::kRests; };
+  switch (clock.kind) {
+    case ClockKind::kAlways:
+      return Decision::kFires;
+    case ClockKind::kNever:
+      return Decision::kRests;
+    case ClockKind::kEvery:
+    case ClockKind::kCycle:
+      return fires_if(frames_ % clock.period == static_cast<uint64_t>(clock.offset));
+    case ClockKind::kAdaptive:
+      break;
+  }
+  const StageState& state = stages_[stage];
+  if (!state.reference || !state.fired_once) return Decision::kFires;
+  const bool too_old = static_cast<int64_t>(now_.sequence - state.origin.sequence) > clock.max_age;
+  return too_old ? Decision::kFires : Decision::kSignalDecides;
+}
+
+int Clockwork::first_missing() const {
+  for (int tensor : graph_.outputs) {
+    if (missing(tensor)) return tensor;
+  }
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    if (decisions_[i] == Decision::kRests) continue;
+    const int stage = static_cast<int>(i);
+    const std::vector<Read>& inputs = graph_.stages[i].inputs;
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      const bool reads_now = inputs[k].version == 0 && !input_delayed(stage, static_cast<int>(k));
+      if (reads_now && missing(inputs[k].tensor)) return inputs[k].tensor;
+    }
+    const int signal = schedule_->clocks[i].signal;
+    if (signal >= 0 && !signal_delayed(stage) && missing(signal)) return signal;
+  }
+  return -1;
+}
+
+bool Clockwork::missing(int tensor) const {
+  for (int stage : graph_.writers[tensor]) {
+    if (decisions_[stage] == Decision::kFires) return false;
+  }
+  const bool survives = graph_.tensors[tensor].lives != Lives::kFrame || graph_.is_output(tensor);
+  return tensors_[tensor].count == 0 || !(tensors_[tensor].fresh || survives);
+}
+
+void Clockwork::order() {
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    const int stage = static_cast<int>(i);
+    StageMask mask = 0;
+    const auto wait_for = [&](int tensor) {
+      if (tensor == graph_.image) mask |= kImageBit;
+      for (int writer : graph_.writers[tensor]) {
+        if (decisions_[writer] != Decision::kRests) mask |= StageMask{1} << writer;
+      }
+    };
+    if (decisions_[i] != Decision::kRests) {
+      const std::vector<Read>& inputs = graph_.stages[i].inputs;
+      for (size_t k = 0; k < inputs.size(); ++k) {
+        if (inputs[k].version == 0 && !input_delayed(stage, static_cast<int>(k))) wait_for(inputs[k].tensor);
+      }
+      const int signal = schedule_->clocks[i].signal;
+      if (signal >= 0 && !signal_delayed(stage)) wait_for(signal);
+    }
+    waits_[i] = mask;
+  }
+}
+
+bool Clockwork::guard_holds(const Clock& clock) const {
+  if (clock.guard.ring < 0) return true;
+  const bool full = tensors_[clock.guard.ring].count >= graph_.tensors[clock.guard.ring].depth;
+  return full == clock.guard.when_full;
+}
+
+bool Clockwork::has_earlier(int tensor) const {
+  const TensorState& state = tensors_[tensor];
+  return state.count > (state.fresh ? 1 : 0);
+}
+
+bool Clockwork::input_delayed(int stage, int input) const {
+  return schedule_->delayed[stage][input] && has_earlier(graph_.stages[stage].inputs[input].tensor);
+}
+
+bool Clockwork::signal_delayed(int stage) const {
+  return schedule_->signal_delayed[stage] && has_earlier(schedule_->clocks[stage].signal);
+}
+
+int Clockwork::slot_back(int tensor, int back) const {
+  const TensorState& state = tensors_[tensor];
+  if (back >= state.count) return -1;
+  return (state.head - back + state.slots) % state.slots;
+}
+
+int Clockwork::read_slot(int stage, int input) const {
+  const Read& read = graph_.stages[stage].inputs[input];
+  int back = read.version == 0 ? 0 : -read.version - 1;
+  // Versions from before this frame: skip what this frame wrote.
+  if (tensors_[read.tensor].fresh && (read.version != 0 || input_delayed(stage, input))) ++back;
+  return slot_back(read.tensor, back);
+}
+
+int Clockwork::signal_slot(int stage) const {
+  const int signal = schedule_->clocks[stage].signal;
+  return slot_back(signal, tensors_[signal].fresh && signal_delayed(stage) ? 1 : 0);
+}
+
+int Clockwork::write_slot(int tensor) const {
+  const TensorState& state = tensors_[tensor];
+  return state.fresh ? state.head : (state.head + 1) % state.slots;
+}
+
+bool Clockwork::write(int tensor, Origin origin) {
+  TensorState& state = tensors_[tensor];
+  if (state.fresh) return fail("is written twice in one frame", tensor);
+  state.head = (state.head + 1) % state.slots;
+  state.count = std::min(state.count + 1, state.slots);
+  state.origins[state.head] = origin;
+  state.fresh = true;
+  return true;
+}
+
+bool Clockwork::image_written() { return write(graph_.image, now_); }
+
+bool Clockwork::fired(int stage) {
+  const Stage& what = graph_.stages[stage];
+  Origin origin = now_;
+  bool first = true;
+  for (size_t k = 0; k < what.inputs.size(); ++k) {
+    const int slot = read_slot(stage, static_cast<int>(k));
+    if (slot < 0) return fail("is read in a version that does not exist", what.inputs[k].tensor);
+    // Older versions that the network itself asks for (a ring, a recurrent state) are not lateness.
+    if (what.inputs[k].version != 0) continue;
+    const Origin found = tensors_[what.inputs[k].tensor].origins[slot];
+    if (first || found.sequence < origin.sequence) origin = found;
+    first = false;
+  }
+  if (schedule_->clocks[stage].kind == ClockKind::kAdaptive) stages_[stage].reference = true;
+  for (int tensor : what.outputs) {
+    if (!write(tensor, origin)) return false;
+  }
+  stages_[stage].fired_once = true;
+  stages_[stage].origin = origin;
+  return true;
+}
+
+void Clockwork::finish() { ++frames_; }
+
+int64_t Clockwork::stage_age(int stage) const {
+  return stages_[stage].fired_once ? static_cast<int64_t>(now_.sequence - stages_[stage].origin.sequence) : -1;
+}
+
+bool Clockwork::fail(const char* problem, int tensor) {
+  problem_ = problem;
+  problem_tensor_ = tensor;
+  return false;
+}
+
+std::vector<int> slots_needed(const Graph& graph, const std::vector<Schedule>& schedules) {
+  std::vector<int> slots(graph.tensors.size(), 1);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    if (graph.tensors[i].lives == Lives::kRing) slots[i] = graph.tensors[i].depth + 1;
+  }
+  const auto keep_two = [&](int tensor) { slots[tensor] = std::max(slots[tensor], 2); };
+  for (size_t i = 0; i < graph.stages.size(); ++i) {
+    for (size_t k = 0; k < graph.stages[i].inputs.size(); ++k) {
+      const Read& read = graph.stages[i].inputs[k];
+      if (read.version < 0) keep_two(read.tensor);
+      for (const Schedule& schedule : schedules) {
+        if (schedule.delayed[i][k]) keep_two(read.tensor);
+        if (schedule.clocks[i].signal >= 0 && schedule.signal_delayed[i]) keep_two(schedule.clocks[i].signal);
+      }
+    }
+  }
+  return slots;
+}
+
+namespace {
+
+// Plays one run of frames; adaptive clocks fire by a bit pattern.
+void play(const Graph& graph, const Schedule& schedule, int frames, unsigned pattern, unsigned length) {
+  const std::vector<int> slots = slots_needed(graph, {schedule});
+  Clockwork clockwork(graph, slots);
+  clockwork.set_schedule(schedule);
+  const auto refuse = [&](const std::string& tensor, const char* problem) {
+    throw bad_bundle("schedule '" + schedule.name + "': tensor '" + tensor + "' " + problem + ", on frame " +
+                     std::to_string(clockwork.frames()) + " after a reset");
+  };
+  const int count = static_cast<int>(graph.stages.size());
+  for (int frame = 0; frame < frames; ++frame) {
+    if (!clockwork.begin(frame, frame)) refuse(graph.tensors[clockwork.problem_tensor()].name, clockwork.problem());
+    StageMask left = 0;
+    for (int stage = 0; stage < count; ++stage) {
+      if (clockwork.decision(stage) != Decision::kRests) left |= StageMask{1} << stage;
+    }
+    while (left) {
+      int next = -1;
+      for (int stage = 0; stage < count && next < 0; ++stage) {
+        if ((left >> stage & 1) && !(clockwork.waits_for(stage) & left)) next = stage;
+      }
+      if (next < 0) throw bad_bundle("schedule '" + schedule.name + "': stages wait for each other");
+      left &= ~(StageMask{1} << next);
+      const bool undecided = clockwork.decision(next) == Decision::kSignalDecides;
+      if (undecided && !(pattern >> ((frame + next) % length) & 1)) continue;
+      if (!clockwork.fired(next)) refuse(graph.tensors[clockwork.problem_tensor()].name, clockwork.problem());
+    }
+    clockwork.finish();
+  }
+}
+
+}  // namespace
+
+void check_schedule(const Graph& graph, const Schedule& schedule) {
+  check_clocks(graph, schedule);
+  int64_t period = 1;
+  int depth = 1;
+  for (const Clock& clock : schedule.clocks) period = std::min<int64_t>(std::lcm(period, int64_t{clock.period}), 1024);
+  for (const Tensor& tensor : graph.tensors) depth = std::max(depth, tensor.depth);
+  const int frames = static_cast<int>(period) + 2 * depth + 4;
+  const struct {
+    unsigned bits, length;
+  } patterns[] = {{0, 1}, {1, 1}, {0b01, 2}, {0b0011, 4}, {0b011, 3}};
+  for (const auto& pattern : patterns) play(graph, schedule, frames, pattern.bits, pattern.length);
+}
+
+}  // namespace evss

@@ -1,0 +1,76 @@
+#include "crew.h"
+
+#include <chrono>
+
+namespace evss {
+
+double now_ms() {
+  using std::chrono::duration;
+  return duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void run_job(Job* job) {
+  job->begin_ms = now_ms();
+  job->status.ok = true;
+  if (job->engine->enqueue(job->binding, &job->status)) job->engine->wait(&job->status);
+  job->ms = now_ms() - job->begin_ms;
+}
+
+Crew::Crew(int workers) : workers_(static_cast<size_t>(workers)) {
+  for (size_t i = 0; i < workers_.size(); ++i) workers_[i].thread = std::thread([this, i] { work(i); });
+}
+
+Crew::~Crew() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  start_.notify_all();
+  for (Worker& worker : workers_) worker.thread.join();
+}
+
+void Crew::start(Job* job) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (Worker& worker : workers_) {
+      if (worker.job) continue;
+      worker.job = job;
+      worker.done = false;
+      break;
+    }
+  }
+  ++busy_;
+  start_.notify_all();
+}
+
+Job* Crew::take_done(bool wait) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    for (Worker& worker : workers_) {
+      if (!worker.job || !worker.done) continue;
+      Job* job = worker.job;
+      worker.job = nullptr;
+      --busy_;
+      return job;
+    }
+    if (!wait) return nullptr;
+    done_.wait(lock);
+  }
+}
+
+void Crew::work(size_t index) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  Worker& self = workers_[index];
+  for (;;) {
+    start_.wait(lock, [&] { return stop_ || (self.job && !self.done); });
+    if (stop_) return;
+    Job* job = self.job;
+    lock.unlock();
+    run_job(job);
+    lock.lock();
+    self.done = true;
+    done_.notify_one();
+  }
+}
+
+}  // namespace evss

@@ -1,0 +1,57 @@
+// Threads that run stages beside the calling one. Made once; idle ones sleep.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engines/engine.h"
+
+namespace evss {
+
+/// One firing of one stage.
+struct Job {
+  int stage = -1;
+  Engine* engine = nullptr;
+  uint32_t binding = 0;
+  double begin_ms = 0.0, ms = 0.0;  // on the clock of now_ms()
+  Status status;
+};
+
+/// Monotonic milliseconds.
+double now_ms();
+/// Runs a job on the calling thread.
+void run_job(Job* job);
+
+class Crew {
+ public:
+  explicit Crew(int workers);
+  ~Crew();
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  int workers() const { return static_cast<int>(workers_.size()); }
+  int busy() const { return busy_; }  // of interest to the calling thread only
+  /// Hands a job to an idle worker; there must be one. The job stays the caller's.
+  void start(Job* job);
+  /// A job that is done, or nullptr where none is and `wait` is false. With `wait`, some job must be running.
+  Job* take_done(bool wait);
+
+ private:
+  struct Worker {
+    std::thread thread;
+    Job* job = nullptr;
+    bool done = false;
+  };
+  void work(size_t index);
+
+  std::mutex mutex_;
+  std::condition_variable start_, done_;
+  std::vector<Worker> workers_;
+  int busy_ = 0;
+  bool stop_ = false;
+};
+
+}  // namespace evss

@@ -1,0 +1,398 @@
+#include "pipeline.h"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "half.h"
+
+namespace evss {
+
+namespace {
+
+constexpr uint32_t kMaxSide = 16384;
+
+InputType input_type(evss_dtype dtype) {
+  if (dtype == EVSS_FLOAT32) return InputType::kFloat32;
+  if (dtype == EVSS_UINT8) return InputType::kUint8;
+  if (dtype == EVSS_INT8) return InputType::kInt8;
+  throw bad_bundle(std::string("the image tensor is stored as ") + dtype_name(dtype) + "; want float32, uint8 or int8");
+}
+
+FrameView view_of(const evss_frame& frame) {
+  FrameView view;
+  view.format = static_cast<PixelFormat>(frame.format);
+  view.width = static_cast<int>(frame.width);
+  view.height = static_cast<int>(frame.height);
+  for (int i = 0; i < 3; ++i) {
+    view.planes[i] = frame.planes[i];
+    view.strides[i] = frame.strides[i];
+  }
+  view.matrix = static_cast<ColourMatrix>(frame.matrix);
+  view.range = static_cast<ColourRange>(frame.range);
+  return view;
+}
+
+template <class T>
+std::unique_ptr<T> need(std::unique_ptr<T> made, const std::string& error) {
+  if (!made) throw bad_bundle(error);
+  return made;
+}
+
+}  // namespace
+
+Pipeline::Pipeline(const std::string& path, const PipelineOptions& options) : bundle_(path), network_size_(options.network_size) {
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  threads_ = options.threads > 0 ? options.threads : std::max(1, cores);
+  load(options);
+  pool_ = std::make_unique<ParallelFor>(threads_);
+  describe();
+}
+
+void Pipeline::load(const PipelineOptions& options) {
+  const Manifest& manifest = bundle_.manifest();
+  std::string why_not;
+  std::unique_ptr<Backend> backend;
+  for (const Variant& variant : manifest.variants) {
+    const bool fits = (options.backend.empty() || options.backend == variant.backend) &&
+                      (options.precision.empty() || options.precision == variant.precision);
+    if (!fits) {
+      why_not += why_not.empty() ? "" : "; ";
+      why_not += "'" + variant.name + "' is " + variant.backend + " " + variant.precision;
+      continue;
+    }
+    try {
+      backend = make_backend(variant.backend, options.backend_options);
+      variant_ = &variant;
+      break;
+    } catch (const Error& error) {
+      if (!options.backend.empty()) throw;
+      why_not += std::string(why_not.empty() ? "" : "; ") + "'" + variant.name + "': " + error.what();
+    }
+  }
+  if (!variant_) throw Error(EVSS_UNAVAILABLE, "no variant of the bundle can run as asked: " + why_not);
+  std::vector<Schedule> schedules = schedules_of(manifest, *variant_);
+  int first = 0, lanes = 1;
+  for (size_t i = 0; i < schedules.size() && !options.schedule.empty(); ++i) {
+    if (schedules[i].name == options.schedule) break;
+    first = static_cast<int>(i) + 1;
+  }
+  if (first == static_cast<int>(schedules.size())) {
+    std::string known;
+    for (const Schedule& schedule : schedules) known += (known.empty() ? "" : ", ") + schedule.name;
+    throw Error(EVSS_INVALID_ARGUMENT, "unknown schedule '" + options.schedule + "'; the bundle has: " + known);
+  }
+  // Stages that read late values can run side by side: they share the threads out.
+  if (schedules[first].any_delay) {
+    lanes += static_cast<int>(std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
+  }
+  const std::vector<int> slots = slots_needed(manifest.graph, schedules);
+  stages_ = std::make_unique<Stages>(bundle_, *variant_, std::move(backend), slots, std::max(1, threads_ / lanes));
+  const int workers = std::min(threads_, static_cast<int>(manifest.graph.stages.size())) - 1;
+  scheduler_ = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages_, slots, workers);
+  scheduler_->set_schedule(first);
+  const TensorDesc& image = stages_->tensor(manifest.graph.image);
+  input_type(image.dtype);
+  if (!stages_->backend().host_accessible()) image_.resize(image.bytes);
+  for (const OutputSpec& spec : manifest.outputs) {
+    outputs_.emplace_back();
+    outputs_.back().spec = &spec;
+  }
+}
+
+void Pipeline::describe() {
+  const Manifest& manifest = bundle_.manifest();
+  for (const Stage& stage : manifest.graph.stages) stage_infos_.push_back({stage.name.c_str(), stage.macs});
+  names_.resize(manifest.outputs.size());
+  for (size_t i = 0; i < manifest.outputs.size(); ++i) {
+    for (const ClassInfo& info : manifest.outputs[i].classes) {
+      names_[i].classes.push_back(info.name.c_str());
+      names_[i].colours.insert(names_[i].colours.end(), info.colour, info.colour + 3);
+    }
+    output_infos_.push_back({manifest.outputs[i].name.c_str(), static_cast<uint32_t>(names_[i].classes.size()), names_[i].classes.data(),
+                             names_[i].colours.data()});
+  }
+  for (const Schedule& schedule : manifest.schedules) schedule_names_.push_back(schedule.name.c_str());
+  backend_version_ = stages_->backend().version();
+  result_outputs_.resize(outputs_.size());
+  result_stages_.resize(manifest.graph.stages.size());
+}
+
+void Pipeline::info(evss_info* info) const {
+  const Manifest& manifest = bundle_.manifest();
+  info->input_height = static_cast<uint32_t>(manifest.input.height);
+  info->input_width = static_cast<uint32_t>(manifest.input.width);
+  info->threads = static_cast<uint32_t>(threads_);
+  info->name = manifest.name.c_str();
+  info->variant = variant_->name.c_str();
+  info->backend = variant_->backend.c_str();
+  info->precision = variant_->precision.c_str();
+  info->schedule = scheduler_->schedule().name.c_str();
+  info->num_stages = static_cast<uint32_t>(stage_infos_.size());
+  info->num_outputs = static_cast<uint32_t>(output_infos_.size());
+  info->num_schedules = static_cast<uint32_t>(schedule_names_.size());
+  info->stages = stage_infos_.data();
+  info->outputs = output_infos_.data();
+  info->schedules = schedule_names_.data();
+  info->simd = isa_name(default_isa());
+  info->backend_version = backend_version_.c_str();
+}
+
+// Why a frame cannot be taken, or nullptr.
+const char* Pipeline::refusal(const evss_frame& frame) const {
+  if (frame.struct_size < sizeof(evss_frame)) return "frame.struct_size is not set; call evss_frame_init first";
+  if (frame.format > EVSS_GREY) return "frame.format is not an evss_format";
+  if (frame.matrix > EVSS_BT709 || frame.range > EVSS_FULL) return "frame.matrix or frame.range is not known";
+  if (frame.width < 1 || frame.height < 1 || frame.width > kMaxSide || frame.height > kMaxSide) return "frame size is not within 1..16384";
+  const PixelFormat format = static_cast<PixelFormat>(frame.format);
+  for (int i = 0; i < plane_count(format); ++i) {
+    if (!frame.planes[i]) return "a plane of the frame is NULL";
+    if (frame.strides[i] < static_cast<uint32_t>(plane_row_bytes(format, i, static_cast<int>(frame.width)))) return "a stride of the frame is shorter than its row";
+  }
+  if (seen_ && frame.pts_us <= last_pts_us_) return "pts_us must increase";
+  if (seen_ && frame.sequence <= last_sequence_) return "sequence must increase";
+  return nullptr;
+}
+
+evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
+  if (finished_) {
+    *why = "no frame can follow evss_finish";
+    return EVSS_INVALID_ARGUMENT;
+  }
+  if (pending_) return EVSS_AGAIN;
+  const double begin = now_ms();
+  if (const char* reason = refusal(frame)) {
+    ++refused_;
+    *why = reason;
+    if (seen_ && frame.pts_us <= last_pts_us_) *why += ": got " + std::to_string(frame.pts_us) + " after " + std::to_string(last_pts_us_);
+    return EVSS_INVALID_ARGUMENT;
+  }
+  const FrameView view = view_of(frame);
+  fit_to(view);
+  Status status;
+  result_.flags = after_reset_ ? uint32_t{EVSS_FLAG_RESET} : 0u;
+  bool good = compute(view, frame, &status);
+  const double labelled = now_ms();
+  bool finite = true;
+  for (Output& output : outputs_) finite = good && finite && label(&output);
+  if (good && !finite) {
+    // A network that diverged may have poisoned its state: once more, from scratch.
+    result_.flags |= EVSS_FLAG_RECOMPUTED;
+    scheduler_->reset();
+    good = compute(view, frame, &status);
+    finite = true;
+    for (Output& output : outputs_) finite = good && finite && label(&output);
+    if (good && !finite) {
+      std::snprintf(status.message, sizeof status.message, "the scores hold NaN or infinity");
+      good = false;
+    }
+  }
+  if (!good) {
+    reset();
+    *why = status.message;
+    return EVSS_BACKEND_FAILED;
+  }
+  const double end = now_ms();
+  result_.post_ms = end - labelled;
+  result_.latency_ms = end - begin;
+  fill_result(frame);
+  seen_ = pending_ = true;
+  after_reset_ = false;
+  last_pts_us_ = frame.pts_us;
+  last_sequence_ = frame.sequence;
+  return EVSS_OK;
+}
+
+// Tables for this size of frame; allocates only when the size changes.
+void Pipeline::fit_to(const FrameView& view) {
+  if (preprocessor_) {
+    const PreprocessConfig& now = preprocessor_->config();
+    if (now.format == view.format && now.source_width == view.width && now.source_height == view.height) return;
+  }
+  const InputSpec& input = bundle_.manifest().input;
+  const TensorDesc& image = stages_->tensor(bundle_.manifest().graph.image);
+  PreprocessConfig config;
+  config.format = view.format;
+  config.source_width = view.width;
+  config.source_height = view.height;
+  config.network_width = input.width;
+  config.network_height = input.height;
+  config.fit = input.fit;
+  config.pad = input.pad;
+  config.order = input.order;
+  std::copy(input.mean, input.mean + 3, config.mean);
+  std::copy(input.std, input.std + 3, config.stddev);
+  config.type = input_type(image.dtype);
+  config.scale = image.scale;
+  config.zero_point = image.zero_point;
+  std::string error;
+  preprocessor_ = need(Preprocessor::create(config, &error), error);
+  const FitGeometry& fit = preprocessor_->geometry();
+  const Rect& inside = fit.network_rect;
+  scheduler_->set_valid(static_cast<double>(inside.y) / input.height, static_cast<double>(inside.x) / input.width,
+                        static_cast<double>(inside.y + inside.height) / input.height, static_cast<double>(inside.x + inside.width) / input.width);
+  for (Output& output : outputs_) make_output(&output, fit);
+}
+
+void Pipeline::make_output(Output* output, const FitGeometry& fit) {
+  const OutputSpec& spec = *output->spec;
+  const TensorDesc& tensor = stages_->tensor(spec.tensor);
+  const size_t rank = tensor.shape.size();
+  const int grid_height = static_cast<int>(tensor.shape[rank - 2]), grid_width = static_cast<int>(tensor.shape[rank - 1]);
+  output->height = network_size_ ? fit.network_height : fit.source_height;
+  output->width = network_size_ ? fit.network_width : fit.source_width;
+  const AxisMap x = (network_size_ ? grid_map_for_network_x : grid_map_for_source_x)(fit, grid_width, spec.corners);
+  const AxisMap y = (network_size_ ? grid_map_for_network_y : grid_map_for_source_y)(fit, grid_height, spec.corners);
+  const bool labels = spec.kind == OutputKind::kLabels;
+  std::string error;
+  if (labels || spec.nearest) {
+    LabelResizerConfig config;
+    config.type = !labels || tensor.dtype == EVSS_UINT8 ? LabelType::kUint8 : tensor.dtype == EVSS_INT32 ? LabelType::kInt32 : LabelType::kInt64;
+    config.grid_width = grid_width;
+    config.grid_height = grid_height;
+    config.out_width = output->width;
+    config.out_height = output->height;
+    config.x_to_grid = x;
+    config.y_to_grid = y;
+    output->resizer = need(LabelResizer::create(config, &error), error);
+  }
+  if (!labels) {
+    ScoreUpsamplerConfig config;
+    config.kind = spec.kind == OutputKind::kBinary ? ScoreKind::kBinary : ScoreKind::kScores;
+    config.type = tensor.dtype == EVSS_UINT8 ? ScoreType::kUint8 : tensor.dtype == EVSS_INT8 ? ScoreType::kInt8 : ScoreType::kFloat32;
+    config.channels = static_cast<int>(tensor.shape[1]);
+    config.grid_width = grid_width;
+    config.grid_height = grid_height;
+    config.out_width = spec.nearest ? grid_width : output->width;
+    config.out_height = spec.nearest ? grid_height : output->height;
+    config.x_to_grid = spec.nearest ? AxisMap{} : x;
+    config.y_to_grid = spec.nearest ? AxisMap{} : y;
+    config.ignored = spec.ignored;
+    config.threshold = static_cast<float>(tensor.zero_point);
+    output->upsampler = need(ScoreUpsampler::create(config, &error), error);
+    if (spec.nearest) output->grid.resize(static_cast<size_t>(grid_width) * grid_height);
+  }
+  if (!stages_->backend().host_accessible()) output->host.resize(tensor.bytes);
+  if (tensor.dtype == EVSS_FLOAT16) output->widened.resize(tensor.bytes / 2);
+  output->labels.assign(static_cast<size_t>(output->height) * output->width, 0);
+}
+
+bool Pipeline::compute(const FrameView& view, const evss_frame& frame, Status* status) {
+  const int image = bundle_.manifest().graph.image;
+  Backend& backend = stages_->backend();
+  const bool host = backend.host_accessible();
+  // Beside stages that already run on other threads, the pixels have this one.
+  const bool alone = !scheduler_->schedule().any_delay;
+  return scheduler_->run(
+      frame.sequence, frame.pts_us,
+      [&](int slot) {
+        const double begin = now_ms();
+        void* target = host ? stages_->memory(image, slot) : image_.data();
+        const int height = bundle_.manifest().input.height;
+        if (alone) {
+          pool_->rows(height, 16, [&](int first, int last) { preprocessor_->run(view, target, first, last); });
+        } else {
+          preprocessor_->run(view, target, 0, height);
+        }
+        const bool good = host || backend.copy_in(stages_->memory(image, slot), image_.data(), image_.size());
+        pre_ms_ = now_ms() - begin;
+        return good;
+      },
+      status);
+}
+
+const void* Pipeline::host_value(Output* output) {
+  const int tensor = output->spec->tensor;
+  const void* address = stages_->memory(tensor, scheduler_->clockwork().newest_slot(tensor));
+  if (!output->host.empty()) {
+    stages_->backend().copy_out(output->host.data(), address, output->host.size());
+    address = output->host.data();
+  }
+  if (output->widened.empty()) return address;
+  widen(static_cast<const uint16_t*>(address), output->widened.data(), output->widened.size());
+  return output->widened.data();
+}
+
+// Writes the label map. False: scores that decide a label are not finite.
+bool Pipeline::label(Output* output) {
+  if (!scheduler_->clockwork().is_fresh(output->spec->tensor)) {
+    result_.flags |= EVSS_FLAG_REUSED;
+    return true;
+  }
+  const void* value = host_value(output);
+  std::atomic<bool> finite{true};
+  if (output->upsampler) {
+    const ScoreUpsamplerConfig& to = output->upsampler->config();
+    uint8_t* labels = output->resizer ? output->grid.data() : output->labels.data();
+    pool_->rows(to.out_height, 16, [&](int first, int last) {
+      if (!output->upsampler->run(value, labels, to.out_width, first, last)) finite = false;
+    });
+    value = labels;
+  }
+  if (output->resizer) {
+    pool_->rows(output->height, 32, [&](int first, int last) { output->resizer->run(value, output->labels.data(), output->width, first, last); });
+  }
+  return finite;
+}
+
+void Pipeline::fill_result(const evss_frame& frame) {
+  const Clockwork& clockwork = scheduler_->clockwork();
+  const Manifest& manifest = bundle_.manifest();
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const Origin origin = clockwork.origin(outputs_[i].spec->tensor);
+    const uint32_t width = static_cast<uint32_t>(outputs_[i].width);
+    result_outputs_[i] = {outputs_[i].spec->name.c_str(), outputs_[i].labels.data(), static_cast<uint32_t>(outputs_[i].height), width, width,
+                          static_cast<uint32_t>(frame.sequence - origin.sequence), static_cast<double>(frame.pts_us - origin.pts_us) / 1000.0};
+  }
+  for (size_t i = 0; i < result_stages_.size(); ++i) {
+    const Scheduler::StageRun& run = scheduler_->runs()[i];
+    result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired ? 1 : 0, static_cast<int32_t>(clockwork.stage_age(static_cast<int>(i))),
+                         run.change, run.ms};
+  }
+  result_.sequence = frame.sequence;
+  result_.pts_us = frame.pts_us;
+  result_.num_outputs = static_cast<uint32_t>(result_outputs_.size());
+  result_.num_stages = static_cast<uint32_t>(result_stages_.size());
+  result_.outputs = result_outputs_.data();
+  result_.stages = result_stages_.data();
+  result_.pre_ms = pre_ms_;
+  result_.engines_ms = scheduler_->engines_ms();
+  result_.refused = refused_;
+}
+
+evss_status Pipeline::receive(evss_result* result) {
+  if (!pending_) return finished_ ? EVSS_END_OF_STREAM : EVSS_AGAIN;
+  const uint32_t size = std::min<uint32_t>(result->struct_size, sizeof result_);
+  result_.struct_size = size;
+  std::memcpy(result, &result_, size);
+  pending_ = false;
+  return EVSS_OK;
+}
+
+void Pipeline::reset() {
+  scheduler_->reset();
+  after_reset_ = true;
+  seen_ = pending_ = finished_ = false;
+}
+
+void Pipeline::set_schedule(const std::string& name) {
+  for (size_t i = 0; i < schedule_names_.size(); ++i) {
+    if (name == schedule_names_[i]) return scheduler_->set_schedule(static_cast<int>(i));
+  }
+  std::string known;
+  for (const char* schedule : schedule_names_) known += (known.empty() ? "" : ", ") + std::string(schedule);
+  throw Error(EVSS_INVALID_ARGUMENT, "unknown schedule '" + name + "'; the bundle has: " + known);
+}
+
+void Pipeline::read_tensor(const std::string& name, void* out, size_t bytes) {
+  const int index = bundle_.manifest().graph.tensor_index(name);
+  if (index < 0) throw Error(EVSS_INVALID_ARGUMENT, "the graph has no tensor '" + name + "'");
+  const TensorDesc& tensor = stages_->tensor(index);
+  if (bytes != tensor.bytes) throw Error(EVSS_INVALID_ARGUMENT, "tensor '" + name + "' has " + std::to_string(tensor.bytes) + " bytes, got room for " + std::to_string(bytes));
+  if (!scheduler_->clockwork().has_value(index)) throw Error(EVSS_INVALID_ARGUMENT, "tensor '" + name + "' has no value yet");
+  if (!stages_->backend().copy_out(out, stages_->memory(index, scheduler_->clockwork().newest_slot(index)), bytes)) {
+    throw Error(EVSS_BACKEND_FAILED, "copying tensor '" + name + "' failed");
+  }
+}
+
+}  // namespace evss

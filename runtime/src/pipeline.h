@@ -1,0 +1,86 @@
+// A loaded bundle that takes frames: pre-processing, the scheduler, and the label maps.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bundle.h"
+#include "scheduler.h"
+#include "stages.h"
+
+namespace evss {
+
+struct PipelineOptions {
+  int threads = 0;  // 0 = one per core
+  bool network_size = false;
+  std::string schedule, backend, precision;  // empty = automatic
+  BackendOptions backend_options;
+};
+
+class Pipeline {
+ public:
+  /// Throws Error.
+  Pipeline(const std::string& path, const PipelineOptions& options);
+
+  evss_status send(const evss_frame& frame, std::string* why);
+  evss_status receive(evss_result* result);
+  void finish() { finished_ = true; }
+  void reset();
+  void set_schedule(const std::string& name);  // throws Error
+  void read_tensor(const std::string& name, void* out, size_t bytes);  // throws Error
+  void info(evss_info* info) const;
+
+ private:
+  struct Output {
+    const OutputSpec* spec = nullptr;
+    std::unique_ptr<ScoreUpsampler> upsampler;
+    std::unique_ptr<LabelResizer> resizer;
+    std::vector<uint8_t> labels, grid;  // the label map; labels of the score grid, for nearest upsampling
+    std::vector<char> host;             // copy of the tensor, where the backend's memory is elsewhere
+    std::vector<float> widened;         // float16 scores as float32
+    int height = 0, width = 0;
+  };
+  struct Names {
+    std::vector<const char*> classes;
+    std::vector<uint8_t> colours;
+  };
+
+  void load(const PipelineOptions& options);
+  void describe();
+  const char* refusal(const evss_frame& frame) const;
+  void fit_to(const FrameView& view);
+  void make_output(Output* output, const FitGeometry& fit);
+  bool compute(const FrameView& view, const evss_frame& frame, Status* status);
+  bool label(Output* output);
+  const void* host_value(Output* output);
+  void fill_result(const evss_frame& frame);
+
+  Bundle bundle_;
+  const Variant* variant_ = nullptr;
+  bool network_size_ = false;
+  int threads_ = 1;
+  std::unique_ptr<Stages> stages_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<ParallelFor> pool_;
+  std::unique_ptr<Preprocessor> preprocessor_;
+  std::vector<char> image_;  // where the backend's memory is elsewhere
+  std::vector<Output> outputs_;
+
+  bool pending_ = false, finished_ = false, after_reset_ = true, seen_ = false;
+  uint64_t last_sequence_ = 0, refused_ = 0;
+  int64_t last_pts_us_ = 0;
+  double pre_ms_ = 0.0;
+  evss_result result_{};
+  std::vector<evss_label_map> result_outputs_;
+  std::vector<evss_stage_result> result_stages_;
+
+  std::vector<evss_stage_info> stage_infos_;
+  std::vector<evss_output_info> output_infos_;
+  std::vector<Names> names_;
+  std::vector<const char*> schedule_names_;
+  std::string backend_version_;
+};
+
+}  // namespace evss

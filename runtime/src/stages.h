@@ -1,0 +1,58 @@
+// The loaded stages of one variant: engines, the memory of every tensor version, and a prepared binding per
+// combination of versions that a stage can meet.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "clockwork.h"
+#include "engines/engine.h"
+#include "manifest.h"
+
+namespace evss {
+
+class Bundle;
+
+class Stages {
+ public:
+  /// `slots` as for Clockwork; `threads` is what one engine may use. Throws Error.
+  Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend, const std::vector<int>& slots, int threads);
+  ~Stages();
+  Stages(const Stages&) = delete;
+  Stages& operator=(const Stages&) = delete;
+
+  Backend& backend() const { return *backend_; }
+  const TensorDesc& tensor(int index) const { return tensors_[index]; }
+  void* memory(int tensor, int slot) const { return memory_[tensor][slot]; }
+
+  /// The prepared binding for the versions that `clockwork` has the stage read and write now.
+  uint32_t binding(int stage, const Clockwork& clockwork) const;
+  Engine& engine(int stage) const { return *engines_[stage]; }
+
+ private:
+  // A slot number that varies from frame to frame. Versions of one tensor that a network asks for move together.
+  struct Variable {
+    int tensor = 0;
+    int input = -1;   // read through this input, or
+    int output = -1;  // written through this output
+    bool base = false;  // the slot that was newest before the frame, else the slot of one `now` input
+    int lead = 0;       // slots between what is found there and the base
+    int stride = 1;
+  };
+
+  void describe(const Graph& graph, const Variant& variant);
+  void find_variables(const Graph& graph, int stage);
+  void prepare_all(const Graph& graph, int stage);
+  int slot_for(const Read& read, int input, const std::vector<Variable>& variables, const std::vector<int>& values) const;
+
+  const Graph& graph_;
+  std::unique_ptr<Backend> backend_;
+  std::vector<int> slots_;
+  std::vector<TensorDesc> tensors_;
+  std::vector<std::vector<void*>> memory_;
+  std::vector<std::unique_ptr<Engine>> engines_;
+  std::vector<std::vector<Variable>> variables_;  // by stage
+};
+
+}  // namespace evss
