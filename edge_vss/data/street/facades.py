@@ -19,13 +19,15 @@ _TRIMS: tuple[Colour, ...] = ((235, 232, 225), (60, 55, 50), (200, 195, 180), (4
 
 def _wall(rng: np.random.Generator, height: int, width: int) -> tuple[Canvas, Colour]:
     base = np.array(_WALLS[rng.integers(len(_WALLS))]) * rng.uniform(0.75, 1.15) + rng.normal(0, 8, 3)
+    base = base.mean() + (base - base.mean()) * rng.uniform(0.3, 1.0)
     colour = (float(base[0]), float(base[1]), float(base[2]))
     canvas = Canvas(height, width, colour)
-    canvas.speckle(rng, rng.uniform(0.01, 0.07))
+    canvas.speckle(rng, rng.uniform(0.02, 0.12))
+    canvas.speckle(rng, rng.uniform(0.02, 0.1), 3)
     canvas.speckle(rng, rng.uniform(0.01, 0.05), 9)
     if rng.random() < 0.6:  # courses of bricks or slabs
         step = int(rng.choice([3, 3, 4, 12, 24]))
-        canvas.rgba[::step, :, :3] *= rng.uniform(0.8, 1.12)
+        canvas.rgba[::step, :, :3] *= rng.uniform(0.6, 1.15)
     return canvas, colour
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_vss.data.street import facades, sprites
-from edge_vss.data.street.config import BUILDING, FENCE, TREE
+from edge_vss.data.street.config import BUILDING, FENCE, SIGN, TREE
 from edge_vss.data.street.kit import ZD, Scene
 
 __all__ = ["place_house"]
@@ -32,6 +32,10 @@ def place_house(scene: Scene, rng: np.random.Generator, z0: float, z1: float, si
     if rng.random() < 0.6:
         ridge = eaves + rng.uniform(1.2, 3.6)
         _pitched_roof(scene, rng, material, (left, right, behind_right, behind_left), (eaves, ridge))
+    for _ in range(rng.poisson(0.5)):  # shop signs that stand out from the wall
+        z, foot = rng.uniform(z0 + 0.5, z1 - 0.5), rng.uniform(2.4, 3.4)
+        picture = sprites.sign(int(rng.integers(48)) * 6 + int(rng.choice([3, 5])))
+        scene.upright(z, front - side * 0.5, foot, foot + rng.uniform(0.5, 1.4), rng.uniform(0.5, 1.0), picture, SIGN)
     scene.cast_shadow((z0, front), (z1, front), eaves)
     _front_garden(scene, rng, z0, z1, side, front, material)
 

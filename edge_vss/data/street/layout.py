@@ -57,7 +57,7 @@ def _markings(scene: Scene, rng: np.random.Generator, z0: float, junction: bool)
             for side in (-1, 1):
                 scene.decal(
                     z + dash / 2,
-                    side * theme.half_road_m * lane / theme.lanes,
+                    side * theme.driven_m * lane / theme.lanes,
                     dash,
                     0.1,
                     sprites.paint("dash", theme.seed % 16),
@@ -133,7 +133,7 @@ def _kerbside(scene: Scene, rng: np.random.Generator, start: float, stop: float,
         scene.post(z, side * kerb, height, rng.uniform(0.1, 0.2), theme.seed % 64)
         scene.cast_shadow((z - 0.08, side * kerb), (z + 0.08, side * kerb), height)
         scene.post(z, side * (kerb - 0.7), height, -1.5, theme.seed % 64, height - 0.12)
-    for _ in range(rng.poisson(0.9)):
+    for _ in range(rng.poisson(1.3)):
         _sign(scene, rng, rng.uniform(start, stop), side * rng.uniform(kerb, kerb + max(0.2, theme.pavement_m - 0.8)))
     if rng.random() < 0.15:
         for z in np.arange(start + 0.5, stop, rng.uniform(1.5, 3.0)):
@@ -143,7 +143,7 @@ def _kerbside(scene: Scene, rng: np.random.Generator, start: float, stop: float,
 
 
 def _sign(scene: Scene, rng: np.random.Generator, z: float, d: float) -> None:
-    size = rng.uniform(0.45, 0.9)
+    size = float(rng.choice([rng.uniform(0.4, 0.9), rng.uniform(0.8, 1.6)], p=[0.75, 0.25]))
     foot = rng.uniform(1.7, 2.8)
     scene.post(z, d, foot + size * 0.5, rng.uniform(0.06, 0.11), int(rng.integers(64)))
     # 5 cm in front of its post: the same distance would let the two fight for every pixel.
@@ -152,7 +152,7 @@ def _sign(scene: Scene, rng: np.random.Generator, z: float, d: float) -> None:
 
 def _parked(scene: Scene, rng: np.random.Generator, z0: float, side: int, block: int) -> None:
     theme = scene.kit.theme
-    if theme.half_road_m < 4.2:
+    if not theme.parking:
         return
     for slot in range(3):
         if rng.random() < theme.parked_share:
@@ -177,7 +177,7 @@ def _bystanders(scene: Scene, rng: np.random.Generator, z0: float, side: int, bl
         scene.person(
             z, d, int(rng.integers(64)), _instance(block, side, 8 + slot), int(rng.integers(2)) * 2, rng.random() < 0.5
         )
-    if rng.random() < theme.person_share * 0.12:
+    if rng.random() < theme.person_share * 0.06:
         side_on = rng.random() < 0.7
         scene.rider(
             z0 + rng.uniform(0, 20), side * inner, int(rng.integers(48)), _instance(block, side, 14), 1, side=side_on

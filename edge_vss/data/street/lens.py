@@ -15,21 +15,25 @@ _TILE = 512
 
 
 class Lens:
-    """One camera on one day. Pictures pass through as planes, (3, H, W), in whole numbers: that is quick in numpy."""
+    """One camera on one day. Pictures pass through as planes, (3, H, W), in whole numbers: that is quick in numpy.
 
-    def __init__(self, seed: int, height: int, width: int) -> None:
+    ``daylight`` is the light on an upright surface, 1 = full.
+    """
+
+    def __init__(self, seed: int, height: int, width: int, daylight: float) -> None:
         rng = np.random.default_rng([seed, 301])
         self._seed = seed
-        self._exposure = float(np.exp(rng.normal(0.05, 0.3)))
+        # The camera meters the scene: what the hour takes away it mostly gives back.
+        self._exposure = float(np.exp(rng.normal(0.2, 0.25))) * min(1.6, daylight**-0.7)
         self._breath = rng.uniform(0, 0.12)
         self._rate, self._phase = rng.uniform(0.2, 1.5), rng.uniform(0, 6.28)
-        self._cast = np.exp(rng.normal(0, 0.05, 3))
-        self._gamma = float(np.exp(rng.normal(0, 0.2)))
-        self._black = rng.uniform(0, 22)
+        self._cast = np.exp(rng.normal(0, 0.035, 3))
+        self._gamma = float(np.exp(rng.normal(0.4, 0.25)))
+        self._black = rng.uniform(0, 14)
         self._noise = round(float(np.exp(rng.uniform(-0.3, 1.7))) * 4)
         self._grey_noise = rng.random() < 0.5
-        self._blur_passes = int(rng.choice([1, 1, 2]) * max(1, round(height / 360)))
-        self._sharpen = round(max(0.0, rng.uniform(-0.5, 0.9)) * 16)
+        self._blur_passes = int(rng.choice([0, 1, 1, 2], p=[0.35, 0.3, 0.25, 0.1]) * max(1, round(height / 360)))
+        self._sharpen = round(max(0.0, rng.uniform(-0.4, 1.3)) * 16)
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
         self._vignette = (256 - np.float32(rng.uniform(0, 45)) * (x * x + y * y)).astype(np.uint16)

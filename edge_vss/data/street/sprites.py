@@ -30,7 +30,7 @@ def pedestrian(seed: int, step: int) -> Texture:
     """A person, 1.75 m tall in a box twice as tall as wide; ``step`` 0-3 is the phase of the walk (0 stands)."""
     rng = np.random.default_rng([seed, 3])
     top, legs, hair, skin = _cloth(rng), _cloth(rng), rng.uniform(15, 110), _skin(rng)
-    canvas = Canvas(112, 56)
+    canvas = Canvas(168, 84)
     spread = (0.03, 0.16, 0.02, -0.13)[step]
     build = rng.uniform(0.85, 1.2)
     skirt = rng.random() < 0.2
@@ -67,7 +67,7 @@ def cyclist(seed: int, step: int, side: bool) -> Texture:
         top = (210, 225, 40)  # high-visibility vest
     helmet, frame = _cloth(rng), tuple(rng.uniform(20, 160, 3))
     if not side:
-        canvas = Canvas(112, 56)
+        canvas = Canvas(168, 84)
         canvas.ellipse(0.8, 0.5, 0.2, 0.05, (22, 22, 24))
         canvas.stroke(0.4, 0.25, 0.4, 0.75, 0.015, frame)
         lift = (0.06, 0.0, -0.06, 0.0)[step]
@@ -78,7 +78,7 @@ def cyclist(seed: int, step: int, side: bool) -> Texture:
         canvas.polygon([(0.17, 0.28), (0.17, 0.72), (0.54, 0.66), (0.54, 0.34)], top)
         canvas.box(0.6, 0.45, 0.63, 0.55, (200, 20, 20))
     else:
-        canvas = Canvas(112, 112)
+        canvas = Canvas(168, 168)
         for x in (0.2, 0.8):
             canvas.ellipse(0.8, x, 0.19, 0.19, (24, 24, 26))
             canvas.ellipse(0.8, x, 0.165, 0.165, (95, 92, 90))
@@ -106,8 +106,8 @@ def tree(seed: int, leafy: bool) -> Texture:
     """A tree in a square box. Bare crowns let the sky through but belong to the tree up to their outline."""
     rng = np.random.default_rng([seed, 5])
     canvas = Canvas(176, 176)
-    bark: Colour = tuple(np.array([70, 60, 50]) * rng.uniform(0.5, 1.2))
-    leaf = np.array([70, 95, 45]) * rng.uniform(0.5, 1.3) + rng.normal(0, 10, 3)
+    bark: Colour = tuple(np.array([70, 62, 54]) * rng.uniform(0.25, 1.0))
+    leaf = np.array([72, 88, 52]) * rng.uniform(0.5, 1.3) + rng.normal(0, 10, 3)
     conifer = leafy and rng.random() < 0.25
     if conifer:
         canvas.stroke(0.5, 0.5, 1.0, 0.5, 0.015, bark)
@@ -130,7 +130,7 @@ def tree(seed: int, leafy: bool) -> Texture:
             canvas.ellipse(
                 0.4 + 0.3 * radius * np.sin(angle), 0.5 + 0.36 * radius * np.cos(angle), size, size, bark, 16
             )
-        _branch(canvas, rng, (1.0, 0.5), -np.pi / 2, rng.uniform(0.26, 0.36), 0.02, bark, 5)
+        _branch(canvas, rng, (1.0, 0.5), -np.pi / 2, rng.uniform(0.24, 0.34), 0.018, bark, 6)
     canvas.speckle(rng, 0.18, 2)
     return canvas.texture()
 
@@ -146,9 +146,9 @@ def _branch(
     left: int,
 ) -> None:
     tip = (foot[0] + length * np.sin(angle), foot[1] + length * np.cos(angle))
-    canvas.stroke(*foot, *tip, max(radius, 0.003), bark, 255 if left > 1 else 200)
+    canvas.stroke(*foot, *tip, max(radius, 0.0025), bark, 255 if left > 1 else 200)
     if left > 0:
-        for _ in range(2 if left > 3 else 3):
+        for _ in range(2 if left > 4 else 3):
             turn = rng.normal(0, 0.6)
             _branch(canvas, rng, tip, angle + turn, length * rng.uniform(0.55, 0.8), radius * 0.62, bark, left - 1)
 
@@ -191,9 +191,9 @@ def fence(seed: int) -> Texture:
 
 @lru_cache(maxsize=64)
 def sign(seed: int) -> Texture:
-    """A plate: round, triangular, a name board, a shop board or a traffic light."""
+    """A plate; ``seed % 6``: prohibition, warning, order, name board, traffic light, shop board."""
     rng = np.random.default_rng([seed, 8])
-    kind = rng.integers(6)
+    kind = seed % 6
     canvas = Canvas(64, 64)
     if kind == 0:
         canvas.ellipse(0.5, 0.5, 0.49, 0.49, (190, 25, 30))

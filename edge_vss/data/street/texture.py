@@ -55,12 +55,12 @@ def _halve(rgba: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
     count = rgba.shape[axis] // 2
     one, other = (rgba[start : 2 * count : 2] if axis == 0 else rgba[:, start : 2 * count : 2] for start in (0, 1))
     if (rgba[..., 3] == 255).all():
-        return np.asarray((one.astype(np.uint16) + other + 1) >> 1, np.uint8)
+        return np.asarray((one.astype(np.uint16) + other.astype(np.uint16) + 1) >> 1, np.uint8)
     left, right = one.astype(np.float32), other.astype(np.float32)
     weight = left[..., 3:] + right[..., 3:]
-    mean = (left * left[..., 3:] + right * right[..., 3:]) / np.maximum(weight, 1)
+    mean: NDArray[np.float32] = (left * left[..., 3:] + right * right[..., 3:]) / np.maximum(weight, 1)
     mean[..., 3:] = weight / 2
-    return (mean + 0.5).astype(np.uint8)
+    return np.asarray(mean + 0.5, np.uint8)
 
 
 @lru_cache(maxsize=16)

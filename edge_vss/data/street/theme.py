@@ -19,6 +19,9 @@ class Theme:
 
     seed: int
     half_road_m: float
+    driven_m: float
+    """Half the width between the rows of parked cars, or the whole half where nobody parks."""
+    parking: bool
     pavement_m: float
     setback_m: float
     """From the centre line to the house fronts."""
@@ -65,16 +68,19 @@ def make_theme(seed: int) -> Theme:
     """Draw the constants of a clip."""
     rng = np.random.default_rng([seed, 101])
     lanes = int(rng.choice([1, 1, 1, 2]))
-    half_road = lanes * rng.uniform(2.8, 3.9) + (rng.uniform(1.5, 2.4) if rng.random() < 0.5 else 0.4)
+    driven, parking = lanes * rng.uniform(2.8, 3.9), bool(rng.random() < 0.55)
+    half_road = driven + (2.1 if parking else 0.4)
     pavement = rng.uniform(1.6, 5.0)
     road = rng.uniform(55, 125) * (1 + rng.normal(0, 0.03, 3))
-    path = rng.uniform(80, 175) * np.array([1.0, rng.uniform(0.93, 1.0), rng.uniform(0.84, 1.0)])
+    path = rng.uniform(65, 150) * np.array([1.0, rng.uniform(0.93, 1.0), rng.uniform(0.84, 1.0)])
     verge = rng.random() < 0.35
     green = np.array([78, 96, 52]) * rng.uniform(0.7, 1.2)
     yellow = rng.random() < 0.4
     return Theme(
         seed=seed,
         half_road_m=half_road,
+        driven_m=driven,
+        parking=parking,
         pavement_m=pavement,
         setback_m=half_road + pavement + (rng.uniform(0.0, 1.0) if rng.random() < 0.6 else rng.uniform(2, 7)),
         verge=verge,
@@ -90,11 +96,11 @@ def make_theme(seed: int) -> Theme:
         pavement_grain=rng.uniform(0.03, 0.1),
         floors=[(1, 3), (2, 3), (2, 5), (3, 6)][rng.integers(4)],
         building_share=rng.choice([0.45, 0.8, 0.95, 1.0]),
-        tree_share=rng.choice([0.05, 0.25, 0.6, 0.9]),
-        leafy_share=rng.choice([0.0, 0.15, 0.5, 0.9]),
+        tree_share=rng.choice([0.1, 0.4, 0.8, 1.3]),
+        leafy_share=rng.choice([0.0, 0.1, 0.3, 0.8]),
         fence_share=rng.choice([0.1, 0.3, 0.6]),
         parked_share=rng.choice([0.05, 0.3, 0.6]),
-        person_share=rng.choice([0.4, 1.1, 2.2]),
+        person_share=rng.choice([0.5, 1.3, 2.6]),
         traffic=rng.uniform(0.3, 1.0),
         **_sky(rng),
         **_skyline(rng),

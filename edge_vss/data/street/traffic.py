@@ -38,14 +38,14 @@ class Traffic:
         window = _BEHIND_M + _AHEAD_M
         self._leaders = self._make_leaders(rng, lane_d)
         for lane in range(theme.lanes):
-            d = -lane_d if theme.lanes == 1 else theme.half_road_m * (lane + 0.5) / theme.lanes
+            d = theme.driven_m * (lane + 0.5) / theme.lanes
             self._queue("car", rng, d, -rng.uniform(5, 13), window, rng.poisson(4 * theme.traffic))
         if theme.lanes > 1:
-            d = -theme.half_road_m * (0.75 if lane_d > -theme.half_road_m / 2 else 0.25)
+            d = -theme.driven_m * (0.75 if lane_d > -theme.driven_m / 2 else 0.25)
             self._queue("car", rng, d, journey.speed(0) * rng.uniform(0.6, 1.3), window, rng.poisson(3 * theme.traffic))
-        kerb = theme.half_road_m - (2.4 if theme.half_road_m > 4.2 else 0.6)
-        self._queue("rider", rng, -kerb, rng.uniform(3, 6), window, rng.poisson(1.0 * theme.person_share + 0.4))
-        self._queue("rider", rng, kerb, -rng.uniform(3, 6), window, rng.poisson(0.8 * theme.person_share + 0.3))
+        kerb = theme.driven_m - 0.4
+        self._queue("rider", rng, -kerb, rng.uniform(3, 6), window, rng.poisson(0.4 * theme.person_share + 0.3))
+        self._queue("rider", rng, kerb, -rng.uniform(3, 6), window, rng.poisson(0.3 * theme.person_share + 0.2))
         walkers = rng.poisson(7 * theme.person_share + 1)
         for _ in range(walkers):
             d = rng.choice([-1, 1]) * (theme.half_road_m + rng.uniform(0.5, max(0.8, theme.pavement_m - 0.3)))
@@ -101,14 +101,18 @@ class Traffic:
         elif mover.kind == "person":
             scene.person(z, mover.d, seed, instance, step, mirror=bool(mover.slot % 2))
         else:
-            self._cross(scene, mover, time_s, z, instance, step)
+            self._cross(scene, mover, time_s, z, z - eye_z, instance, step)
 
-    def _cross(self, scene: Scene, mover: _Mover, time_s: float, z: float, instance: int, step: int) -> None:
-        """Walk or ride across, to and fro: position along the crossing is a triangle wave."""
+    def _cross(
+        self, scene: Scene, mover: _Mover, time_s: float, z: float, ahead_m: float, instance: int, step: int
+    ) -> None:
+        """Walk or ride across, to and fro (a triangle wave), and keep to the kerb while the camera is near."""
         span = self._kit.theme.half_road_m + 1.0
         speed = 1.3 if mover.kind == "crosser" else 3.5
         phase = ((time_s * speed + mover.d) / (2 * span)) % 2.0
         d = span * (2 * phase - 1 if phase < 1 else 3 - 2 * phase)
+        clearance = span * float(np.clip((14 - abs(ahead_m)) / 8, 0, 1))
+        d = max(d, clearance) if d > 0 else min(d, -clearance)
         if mover.kind == "crosser":
             scene.person(z, d, mover.seed, instance, step, mirror=phase >= 1)
         else:

@@ -35,17 +35,15 @@ class StreetWorld:
         self._journey = Journey(rng, config.motion, self._line, lane_d)
         self._traffic = Traffic(self._kit, self._journey, rng, lane_d)
         self._section = CrossSection(self.theme)
-        self._lens = Lens(config.seed, config.height, config.width)
+        self._lens = Lens(config.seed, config.height, config.width, self.theme.ambient + 0.4 * self.theme.direct)
         self._focal = config.width / 2 / np.tan(rng.uniform(0.42, 0.58))
         self._horizon = float(rng.uniform(0.42, 0.52))
         self._block = lru_cache(maxsize=64)(lambda block: build_block(self._kit, block))
 
     def _lane(self, rng: np.random.Generator) -> float:
         theme = self.theme
-        if theme.lanes > 1:
-            return float(theme.half_road_m * rng.choice([0.25, 0.7]))
-        inner = theme.half_road_m - (2.0 if theme.half_road_m > 4.2 else 0.0)
-        return float(max(1.3, inner * 0.5))
+        lane = rng.integers(theme.lanes)
+        return float(theme.driven_m * (lane + 0.5) / theme.lanes)
 
     def pose(self, index: int) -> Pose:
         """Where the camera is at a frame."""
