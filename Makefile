@@ -44,18 +44,19 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	cd build/dev && $(BIN)/lint-imports --config ../../pyproject.toml
 	git ls-files '*.cpp' '*.h' '*.c' | xargs -r $(BIN)/clang-format --dry-run -Werror
 
 # ---- native tests: plain, then under the address and the thread sanitizer -----------------------------------------
 
 DOCTEST := $(firstword $(wildcard /usr/include/doctest/doctest.h /usr/local/include/doctest/doctest.h))
 
-native: $(VENV)/.tools
+native: $(VENV)/.installed
 ifeq ($(DOCTEST),)
 	@if [ "$$(id -u)" = 0 ]; then apt-get install -y -qq doctest-dev || { apt-get update -qq && apt-get install -y -qq doctest-dev; }; \
 	else echo "make native needs the header doctest.h: sudo apt-get install doctest-dev"; exit 1; fi
 endif
+	$(BIN)/python tests/native/make_cases.py build/cases
 	@for sanitizer in none address thread; do echo "native tests, sanitizer: $$sanitizer"; $(MAKE) --no-print-directory native-$$sanitizer; done
 
 # The thread sanitizer of gcc 11 and 12 cannot live with the address randomisation of newer kernels.
@@ -63,7 +64,8 @@ NO_RANDOM := $(shell setarch $$(uname -m) -R true 2>/dev/null && echo setarch $$
 
 native-%:
 	PATH="$(BIN):$$PATH" cmake -S . -B build/native-$* -G Ninja -DCMAKE_BUILD_TYPE=$(if $(filter none,$*),Release,RelWithDebInfo) \
-	  -DEDGE_VSS_BUILD_TESTS=ON -DEDGE_VSS_SANITIZER=$(filter-out none,$*) -DPython_EXECUTABLE=$(BIN)/python >build/native-$*.log 2>&1 \
+	  -DEDGE_VSS_BUILD_TESTS=ON -DEDGE_VSS_SANITIZER=$(filter-out none,$*) \
+	  -DEDGE_VSS_CASES=$(abspath build/cases) -DPython_EXECUTABLE=$(BIN)/python >build/native-$*.log 2>&1 \
 	  || { cat build/native-$*.log; exit 1; }
 	PATH="$(BIN):$$PATH" cmake --build build/native-$* --parallel $(JOBS) -- --quiet
 	cd build/native-$* && $(NO_RANDOM) ctest --output-on-failure --timeout 300

@@ -1,0 +1,1 @@
+#include "header_alone.c"  // NOLINT: the same program as C++
