@@ -93,7 +93,8 @@ def label_frames(
     try:
         _loop(pipeline, frames, sinks, stats, limit, realtime, observe)
     except KeyboardInterrupt:
-        _close(sinks)
+        if stats.frames:
+            _close(sinks)
         raise
     except BaseException:
         for sink in sinks:

@@ -106,12 +106,16 @@ def _engines() -> Iterator[Check]:
 def _native_library() -> Iterator[Check]:
     fix = "pip install --force-reinstall --no-deps edge-vss"
     try:
-        from edge_vss import runtime
+        from edge_vss.runtime import _native, backends
     except ImportError as error:
         yield Check(name="native library", ok=False, found=f"does not load: {error}", fix=fix)
         return
-    facts = f"{runtime.version()}, pixel kernels for {runtime.simd_level()}"
+    facts = f"{_native.version()}, pixel kernels for {_native.pixels.default_isa()}"
     yield Check(name="native library", ok=True, found=facts)
+    known = backends()
+    usable = known.get("onnxruntime", "").startswith("available")
+    text = ", ".join(f"{name}: {state}" for name, state in known.items())
+    yield Check(name="back ends", ok=usable, found=text, fix="" if usable else "pip install onnxruntime")
 
 
 def _video() -> Iterator[Check]:

@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         code = app(None if arguments is None else list(arguments), prog_name="edge-vss", standalone_mode=False)
+        if code == INTERRUPTED:  # some versions of Typer swallow the interrupt and give this
+            raise KeyboardInterrupt
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has left; nothing more can be said, and the interpreter must not try at exit.

@@ -29,13 +29,13 @@ def calibrate(
     if not 0.0 < clock_rate <= 1.0:
         raise typer.BadParameter(f"--clock-rate wants a share in (0, 1], got {clock_rate}")
     from edge_vss.calibration.clocks import calibrate_clock
-    from edge_vss.data.sources import open_source
 
     report = Report(json)
     with progress_bar("calibration") as progress:
-        result = calibrate_clock(bundle, open_source(source), clock_rate, schedule, progress=progress)
-    for stage, threshold in result.thresholds.items():
-        report.print(
-            f"{schedule}: {stage} fires at a change of {threshold:.5f}, on {result.update_rate:.1%} of the frames"
-        )
-    report.write_json({"thresholds": result.thresholds, "update_rate_expected": result.update_rate})
+        found = calibrate_clock(bundle, source, clock_rate, schedule, progress=progress)
+    for stage, threshold in found.thresholds.items():
+        rate = f"{found.update_rates[stage]:.1%} of {found.frames} frames"
+        report.print(f"{schedule}: {stage} fires at a change of {threshold:.5f}, on {rate}")
+    report.write_json(
+        {"thresholds": found.thresholds, "update_rate_expected": found.update_rates, "frames": found.frames}
+    )

@@ -32,6 +32,9 @@ __all__ = [
     "show_bar",
 ]
 
+FILE_WIDTH = 200
+"""Columns of tables that go into a file or a pipe, where nothing says how wide it is."""
+
 ProgressCallback = Callable[[int, int], None]
 """Gets how many steps are done, and how many there are."""
 
@@ -53,6 +56,8 @@ class Report:
     def __init__(self, json_target: str | None) -> None:
         self._target = json_target
         self.console = Console(stderr=json_target == "-", highlight=False)
+        if not self.console.is_terminal:
+            self.console = Console(stderr=json_target == "-", highlight=False, width=FILE_WIDTH)
 
     def print(self, *things: Any) -> None:
         """Print text or Rich tables for people."""

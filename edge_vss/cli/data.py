@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from edge_vss.cli.common import JsonOption, Report, parse_size, progress_bar
+from edge_vss.errors import EdgeVssError
 
 __all__ = ["app"]
 
@@ -26,7 +27,7 @@ def generate(
     frames: Annotated[int, typer.Option(min=1, help="Frames per clip.")] = 60,
     size: Annotated[str, typer.Option(metavar="HxW", help="Height and width in pixels.")] = "360x480",
     fps: Annotated[float, typer.Option(min=0.1, help="Frames per second.")] = 15.0,
-    look: Annotated[str, typer.Option(help="clean or camera (texture, light, noise, blur).")] = "camera",
+    look: Annotated[str, typer.Option(help="simulated (clean) or camera (lens, light, noise, blur).")] = "camera",
     motion: Annotated[str, typer.Option(help="stopped, steady, turning, fast or mixed.")] = "mixed",
     seed: Annotated[int, typer.Option(help="The same seed gives the same video.")] = 0,
     json: JsonOption = None,
@@ -39,17 +40,22 @@ def generate(
 
     report = Report(json)
     height, width = parse_size(size)
-    with progress_bar("street video") as progress:
-        write_street(
-            out,
-            clips=clips,
-            frames=frames,
-            size=(height, width),
-            fps=fps,
-            look=look,
-            motion=motion,
-            seed=seed,
-            progress=progress,
-        )
+    try:
+        with progress_bar("street video") as progress:
+            write_street(
+                out,
+                clips=clips,
+                frames=frames,
+                size=(height, width),
+                fps=fps,
+                look=cast(Any, look),
+                motion=cast(Any, motion),
+                seed=seed,
+                progress=progress,
+            )
+    except EdgeVssError:
+        raise
+    except ValueError as error:  # a look, motion or size that there is not
+        raise typer.BadParameter(str(error)) from None
     report.print(f"{out}: {clips} clips of {frames} frames, {height}x{width}; use it as --data folder:{out}")
     report.write_json({"out": out, "clips": clips, "frames": clips * frames, "height": height, "width": width})

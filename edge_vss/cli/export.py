@@ -11,6 +11,7 @@ from edge_vss.cli.common import JsonOption, Report, make_table, parse_numbers, p
 
 if TYPE_CHECKING:
     from edge_vss.deploy import ExportReport
+    from edge_vss.export import Parity
 
 __all__ = ["export"]
 
@@ -93,18 +94,21 @@ def _print(report: Report, found: ExportReport) -> None:
 
     rows = []
     for name, stage in found.stages.items():
-        parity = stage.parity
-        rows.append((name, f"{stage.macs / 1e6:.1f}", f"{stage.params / 1e3:.0f}", _parity_text(parity), *stage.files))
+        rows.append(
+            (name, f"{stage.macs / 1e6:.1f}", f"{stage.params / 1e3:.0f}", _parity_text(stage.parity), *stage.files)
+        )
     report.print(make_table("Stages", ("stage", "M macs", "k params", "parity", "file"), rows))
     if found.cost_of_cutting is not None:
         report.print(f"cost of cutting: {found.cost_of_cutting:.3f} (sum of stages / one engine)")
     for schedule, thresholds in found.thresholds.items():
-        for stage, threshold in thresholds.items():
-            rate = found.update_rate_expected[schedule][stage]
-            report.print(f"{schedule}: {stage} fires at a change of {threshold:.5f}, on {rate:.1%} of the frames")
+        for name, threshold in thresholds.items():
+            rate = found.update_rate_expected[schedule][name]
+            report.print(f"{schedule}: {name} fires at a change of {threshold:.5f}, on {rate:.1%} of the frames")
     report.print(f"{found.bundle}: schedules {', '.join(found.schedules)}")
     report.write_json(msgspec.to_builtins(found))
 
 
-def _parity_text(parity: object) -> str:
-    return str(parity)
+def _parity_text(parity: Parity) -> str:
+    """Largest difference over the largest magnitude; equal labels where the stage gives labels."""
+    labels = "" if parity.labels is None else f", labels {parity.labels:.3%}"
+    return f"{parity.relative:.1e}{labels}"

@@ -25,28 +25,19 @@ def verify(
     from edge_vss.verification import verify_bundle
 
     report = Report(json)
-    with progress_bar("golden frames") as progress:
+    with progress_bar("golden sequences") as progress:
         found = verify_bundle(bundle, threads=threads, progress=progress)
-    columns = ("variant", "schedule", "frames", "agreement", "fired", "")
-    rows = [
-        (check.variant, check.schedule, check.frames, f"{check.agreement:.4%}", _fired(check.fired_equal), check.note)
-        for check in found
-    ]
-    report.print(make_table("Golden sequences", columns, rows))
-    first = found[0].variant
-    report.write_json(
-        {
-            "schedules": {check.schedule: check.as_dict() for check in found if check.variant == first},
-            "variants": {
-                name: {check.schedule: check.as_dict() for check in found if check.variant == name}
-                for name in dict.fromkeys(check.variant for check in found)
-            },
-        }
-    )
-    wrong = [f"{check.variant}/{check.schedule}" for check in found if not check.ok]
+    rows = []
+    for check in found:
+        facts = check.report
+        clocks = "equal" if facts.fired_equal and facts.ages_equal else facts.difference
+        rows.append((check.variant, facts.schedule, facts.frames, f"{facts.agreement:.4%}", clocks))
+    report.print(make_table("Golden sequences", ("variant", "schedule", "frames", "agreement", "clocks"), rows))
+    variants = {
+        name: {check.report.schedule: check.as_dict() for check in found if check.variant == name}
+        for name in dict.fromkeys(check.variant for check in found)
+    }
+    report.write_json({"schedules": variants[found[0].variant], "variants": variants})
+    wrong = [f"{check.variant}/{check.report.schedule}" for check in found if not check.report.passed]
     if wrong:
-        raise GateRefused(f"{bundle}: golden sequences do not come out: {', '.join(wrong)}; export the bundle again")
-
-
-def _fired(equal: bool) -> str:
-    return "equal" if equal else "differs"
+        raise GateRefused(f"{bundle}: golden sequences do not come out: {', '.join(wrong)}")

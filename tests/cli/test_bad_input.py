@@ -1,0 +1,272 @@
+"""Bad input: one line on stderr, the right exit code, no traceback, earlier outputs intact."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from verbs import Cli, Done
+
+STREET = "street:[size=64x96]"
+
+
+def assert_one_line(done: Done, code: int, *parts: str) -> None:
+    assert done.code == code, done.err
+    assert done.err.startswith("edge-vss: ") and done.err.count("\n") == 1, done.err
+    assert "Traceback" not in done.err and "unexpected" not in done.err
+    for part in parts:
+        assert part in done.err
+
+
+def change_manifest(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def missing_manifest(bundle: Path) -> None:
+    (bundle / "manifest.json").unlink()
+
+
+def truncated_manifest(bundle: Path) -> None:
+    text = (bundle / "manifest.json").read_bytes()
+    (bundle / "manifest.json").write_bytes(text[: len(text) // 2])
+
+
+def changed_engine(bundle: Path) -> None:
+    engine = next((bundle / "engines").iterdir())
+    data = bytearray(engine.read_bytes())
+    data[len(data) // 2] ^= 1
+    engine.write_bytes(bytes(data))
+
+
+def truncated_engine(bundle: Path) -> None:
+    engine = next((bundle / "engines").iterdir())
+    engine.write_bytes(engine.read_bytes()[:-1])
+
+
+def missing_engine(bundle: Path) -> None:
+    next((bundle / "engines").iterdir()).unlink()
+
+
+def future_version(bundle: Path) -> None:
+    change_manifest(bundle, lambda manifest: manifest.update(schema=99))
+
+
+def escaping_path(bundle: Path) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["files"]["../outside.onnx"] = {"bytes": 1, "sha256": "0" * 64}
+
+    change_manifest(bundle, change)
+
+
+def absurd_shape(bundle: Path) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["graph"]["tensors"][1]["shape"] = [1, 1 << 40, 1 << 40, 4]
+
+    change_manifest(bundle, change)
+
+
+def huge_input(bundle: Path) -> None:
+    change_manifest(bundle, lambda manifest: manifest["input"].update(height=1 << 30))
+
+
+def linked_engine(bundle: Path) -> None:
+    engine = next((bundle / "engines").iterdir())
+    outside = bundle.parent / "outside.onnx"
+    engine.rename(outside)
+    engine.symlink_to(outside)
+
+
+DAMAGES = [
+    missing_manifest,
+    truncated_manifest,
+    changed_engine,
+    truncated_engine,
+    missing_engine,
+    future_version,
+    escaping_path,
+    absurd_shape,
+    huge_input,
+    linked_engine,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("verb", ["run", "verify", "inspect", "eval"])
+def test_a_damaged_bundle_is_refused_in_one_line(
+    cli: Cli, bundle: Path, verb: str, damage: Callable[[Path], None]
+) -> None:
+    damage(bundle)
+    more = {"run": [STREET, "--frames", 1], "eval": ["--data", "street:[size=64x96,clips=1,frames=1]"]}.get(verb, [])
+    assert_one_line(cli(verb, bundle, *more), 3, bundle.name)
+
+
+def test_a_missing_bundle_says_how_to_make_one(cli: Cli, tmp_path: Path) -> None:
+    assert_one_line(cli("run", tmp_path / "none.bundle", STREET), 3, "no such bundle", "edge-vss export")
+
+
+def test_a_future_version_is_named(cli: Cli, bundle: Path) -> None:
+    future_version(bundle)
+    assert_one_line(cli("inspect", bundle), 3, "99")
+
+
+def test_an_unknown_schedule_names_the_known_ones(cli: Cli, tiny_bundle: Path) -> None:
+    for verb in (["run", tiny_bundle, STREET], ["eval", tiny_bundle, "--data", STREET]):
+        assert_one_line(cli(*verb, "--schedule", "sometimes"), 3, "sometimes", "full")
+
+
+def test_an_unknown_backend_is_no_bad_bundle(cli: Cli, tiny_bundle: Path) -> None:
+    assert_one_line(cli("run", tiny_bundle, STREET, "--frames", 1, "--backend", "tensort"), 4, "variant")
+
+
+@pytest.mark.parametrize("source", ["none.mp4", "nothing-*.png", "street:[look=odd]", "street:[size=3]"])
+def test_a_source_that_does_not_open_is_bad_input(cli: Cli, tiny_bundle: Path, source: str) -> None:
+    assert_one_line(cli("run", tiny_bundle, source, "--frames", 1), 3)
+
+
+def test_a_camera_without_capture_is_a_device_failure(cli: Cli, tiny_bundle: Path) -> None:
+    assert_one_line(cli("run", tiny_bundle, "/dev/video0", "--frames", 1), 4, "/dev/video0")
+
+
+def test_a_corrupt_video_leaves_earlier_outputs_intact(cli: Cli, tiny_bundle: Path, tmp_path: Path) -> None:
+    good, bad, out = tmp_path / "good.mp4", tmp_path / "bad.mp4", tmp_path / "out.mp4"
+    assert cli("run", tiny_bundle, STREET, "--frames", 8, "--as-fast-as-possible", "--output", good).code == 0
+    data = good.read_bytes()
+    bad.write_bytes(b"\0" * 64 + data[64:])
+    out.write_bytes(b"earlier")
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    (labels / "000000.png").write_bytes(b"earlier")
+    done = cli("run", tiny_bundle, bad, "--output", out, "--output", labels)
+    assert_one_line(done, 3, "bad.mp4")
+    assert out.read_bytes() == b"earlier" and (labels / "000000.png").read_bytes() == b"earlier"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.mp4", "good.mp4", "labels", "out.mp4"]
+
+
+def test_a_source_that_fails_on_the_way_leaves_earlier_outputs_intact(
+    cli: Cli, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    pictures, labels = tmp_path / "pictures", tmp_path / "labels"
+    assert cli("data", "generate", tmp_path / "street", "--clips", 1, "--frames", 3, "--size", "64x96").code == 0
+    pictures.mkdir()
+    for index, path in enumerate(sorted((tmp_path / "street").rglob("images/*.png"))):
+        (pictures / path.name).write_bytes(path.read_bytes() if index < 2 else path.read_bytes()[:100])
+    labels.mkdir()
+    (labels / "000000.png").write_bytes(b"earlier")
+    assert_one_line(cli("run", tiny_bundle, pictures, "--as-fast-as-possible", "--output", labels), 3)
+    assert (labels / "000000.png").read_bytes() == b"earlier"
+    assert [path.name for path in labels.iterdir()] == ["000000.png"]
+
+
+@pytest.mark.parametrize("target", ["/proc/x.mp4", "/proc/labels", "out.xyz", "names.png"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_first_frame(
+    cli: Cli, tiny_bundle: Path, target: str
+) -> None:
+    assert_one_line(cli("run", tiny_bundle, STREET, "--frames", 1, "--output", target), 3, target)
+
+
+def test_json_that_cannot_be_written_is_bad_input(cli: Cli, tiny_bundle: Path) -> None:
+    assert_one_line(cli("inspect", tiny_bundle, "--json", "/proc/none/x.json"), 3, "x.json")
+
+
+def test_labels_of_another_size_are_refused(cli: Cli, tiny_bundle: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    from edge_vss.data.video import write_png
+
+    assert cli("data", "generate", tmp_path / "street", "--clips", 1, "--frames", 1, "--size", "64x96").code == 0
+    (label,) = (tmp_path / "street").rglob("labels/*.png")
+    write_png(label, np.zeros((32, 96), np.uint8))
+    assert_one_line(cli("eval", tiny_bundle, "--data", f"folder:{tmp_path / 'street'}"), 3, label.name)
+
+
+def test_classes_that_do_not_match_are_refused(cli: Cli, tiny_bundle: Path, tmp_path: Path) -> None:
+    street = tmp_path / "street"
+    assert cli("data", "generate", street, "--clips", 1, "--frames", 1, "--size", "64x96").code == 0
+    classes = json.loads((street / "classes.json").read_text())
+    entries = classes["classes"] if isinstance(classes, dict) else classes
+    entries.append({"name": "Tram", "colour": [1, 2, 3]})
+    (street / "classes.json").write_text(json.dumps(classes))
+    assert_one_line(cli("eval", tiny_bundle, "--data", f"folder:{street}"), 3, "12 classes", "11")
+    entries.pop()
+    entries[0]["name"] = "Heaven"
+    (street / "classes.json").write_text(json.dumps(classes))
+    assert_one_line(cli("eval", tiny_bundle, "--data", f"folder:{street}"), 3, "Heaven")
+
+
+@pytest.mark.parametrize("data", ["camvid:/none", "voc:/none", "folder:/none", "nonsense"])
+def test_data_that_does_not_open_is_bad_input(cli: Cli, tiny_bundle: Path, data: str) -> None:
+    assert_one_line(cli("eval", tiny_bundle, "--data", data), 3)
+
+
+def test_a_checkpoint_that_is_none_is_bad_input(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="export needs the train extra")
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"not a checkpoint")
+    assert_one_line(cli("export", broken, "-o", tmp_path / "x.bundle"), 3, "broken.safetensors")
+    assert_one_line(cli("export", "zoo:none", "-o", tmp_path / "x.bundle"), 3, "zoo:none")
+    assert not (tmp_path / "x.bundle").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["fly"],
+        ["run", "a", "b", "--nonsense"],
+        ["run", "a", "b", "--frames", "0"],
+        ["data", "generate", "x", "--size", "wide"],
+        ["export", "-o", "x"],
+        ["calibrate", "a", "b"],
+        ["calibrate", "a", "b", "--clock-rate", "2"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_points_at_the_help(cli: Cli, arguments: list[str]) -> None:
+    assert_one_line(cli(*arguments), 2, "--help")
+
+
+def test_an_unexpected_failure_is_one_line_and_a_traceback_on_request(
+    cli: Cli, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import edge_vss.inspection
+
+    def fail(path: Path) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(edge_vss.inspection, "describe_bundle", fail)
+    monkeypatch.delenv("EDGE_VSS_TRACEBACK", raising=False)
+    done = cli("inspect", tiny_bundle)
+    assert done.code == 1 and done.err.count("\n") == 1 and "ZeroDivisionError" in done.err
+    monkeypatch.setenv("EDGE_VSS_TRACEBACK", "1")
+    assert "Traceback" in cli("inspect", tiny_bundle).err
+
+
+def test_an_interrupted_run_keeps_its_video_and_exits_with_130(tiny_bundle: Path, tmp_path: Path) -> None:
+    from edge_vss.data.sources import open_source
+
+    out = tmp_path / "out.mp4"
+    code = "import sys; from edge_vss.cli import main; sys.exit(main())"
+    labels = tmp_path / "labels"
+    outputs = ["--output", str(out), "--output", str(labels)]
+    command = [sys.executable, "-c", code, "run", str(tiny_bundle), STREET, *outputs]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+    deadline = time.monotonic() + 60
+    while not list(labels.glob(".labels.*/000002.png")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err == "edge-vss: interrupted\n"
+    with open_source(str(out)) as source:
+        assert sum(1 for _ in source) >= 2
+    assert (labels / "000001.png").is_file()
