@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,13 +17,14 @@ from edge_vss.calibration.clocks import CLOCK_FRAMES, signal_tensors
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
-from edge_vss.export import Exported, Parity, cost_of_cutting, exported_checkpoint, stage_parity
+from edge_vss.export import Exported, Parity, cost_of_cutting, exported_checkpoint, exported_model, stage_parity
 from edge_vss.frame import Frame
+from edge_vss.graph import Graph, Read, Stage
 from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function
 from edge_vss.schedule import Adaptive, Schedule
 
-__all__ = ["ExportReport", "StageReport", "deploy"]
+__all__ = ["ExportReport", "StageReport", "deploy", "deploy_onnx"]
 
 LADDER = ("full", "adaptive", "alternate", "exponential", "reuse")
 Progress = Callable[[str, float], None]
@@ -83,6 +84,43 @@ def deploy(
     return bundle_exported(exported, out, calibration=calibration, clock_rate=clock_rate, progress=say)
 
 
+def deploy_onnx(
+    model: str | Path,
+    out: str | Path,
+    *,
+    classes: str | Path,
+    cut: Sequence[str] = (),
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    std: tuple[float, float, float] = (255.0, 255.0, 255.0),
+    height: int | None = None,
+    width: int | None = None,
+    calibration: str | None = None,
+    clock_rate: float = 0.5,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Export a segmentation network of the user's own, an ONNX file, as a bundle.
+
+    The arguments are those of ``exported_model`` and ``deploy``.
+
+    Raises:
+        BadInput: The file, the cut, the classes, the size, the source or the output is no good.
+    """
+    _check_early(Path(out), clock_rate)
+    say = progress or (lambda what, share: None)
+    say("reading the network", 0.0)
+    exported = exported_model(
+        Path(model),
+        classes=Path(classes),
+        cut=cut,
+        mean=mean,
+        std=std,
+        height=height,
+        width=width,
+        progress=lambda stage: say(f"exporting {stage}", 0.1),
+    )
+    return bundle_exported(exported, out, calibration=calibration, clock_rate=clock_rate, progress=say)
+
+
 def bundle_exported(
     exported: Exported, out: str | Path, *, calibration: str | None, clock_rate: float, progress: Progress
 ) -> ExportReport:
@@ -104,6 +142,8 @@ def bundle_exported(
         goldens[schedule.name], files[file] = record_golden(
             exported.graph, schedule, exported.functions, exported.input, exported.outputs, clip, file, memory
         )
+    if exported.reference:
+        files[golden_file("full")] = _uncut_labels(exported, exported.reference, clip)
     progress("comparing and timing", 0.9)
     image = preprocess(clip.frame(0), exported.input)
     parity = stage_parity(exported.graph, exported.functions, engines, image)
@@ -167,6 +207,20 @@ def _fit_schedules(
             schedule, fits[schedule.name] = fit_clocks(exported.graph, schedule, signals, update_rate=rate, valid=valid)
         fitted.append(schedule)
     return tuple(fitted), fits
+
+
+def _uncut_labels(exported: Exported, reference: StageFunction, clip: Clip) -> bytes:
+    """Golden labels of the network as it was before it was cut."""
+    graph = exported.graph
+    names = (graph.image, *graph.outputs)
+    one = Graph(
+        image=graph.image,
+        tensors=tuple(msgspec.structs.replace(graph.tensor(name), lives="frame") for name in dict.fromkeys(names)),
+        stages=(Stage(name="whole", inputs=(Read(graph.image),), outputs=graph.outputs),),
+        outputs=graph.outputs,
+    )
+    full = Schedule(name="full")
+    return record_golden(one, full, {"whole": reference}, exported.input, exported.outputs, clip, "")[1]
 
 
 def _calibration_record(

@@ -2,6 +2,7 @@
 
 from edge_vss.export.checkpoint import exported_checkpoint
 from edge_vss.export.exported import Exported
+from edge_vss.export.foreign import exported_model
 from edge_vss.export.network import ExportedNetwork, export_network, export_whole, network_schedules, torch_functions
 from edge_vss.export.parity import Parity, cost_of_cutting, stage_parity
 
@@ -13,6 +14,7 @@ __all__ = [
     "export_network",
     "export_whole",
     "exported_checkpoint",
+    "exported_model",
     "network_schedules",
     "stage_parity",
     "torch_functions",

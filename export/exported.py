@@ -26,6 +26,8 @@ class Exported:
     """The same as one file; None where the network has no such form."""
     functions: Mapping[str, StageFunction]
     """Stage -> what it is to compute, over numpy arrays: the network that the engines were written from."""
+    reference: StageFunction | None = None
+    """The image -> the graph's outputs, computed by the uncut original; None where ``functions`` are as good."""
     input: InputSpec
     outputs: tuple[OutputSpec, ...]
     schedules: tuple[Schedule, ...]

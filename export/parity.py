@@ -29,7 +29,7 @@ ELEMENTS = {
 MIN_ROUNDS, MAX_ROUNDS, BUDGET_S = 3, 15, 4.0
 
 
-class Parity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """How far the outputs of an engine are from the network's, given equal inputs."""
 
     max_abs: float = 0.0
