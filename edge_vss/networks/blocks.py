@@ -46,7 +46,7 @@ class ResidualBlock(nn.Module):
         self.second = ConvBlock(channels, channels, dilation=dilation, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(self.first(x)))
+        return F.relu(x + self.second(self.first(x)), inplace=True)
 
 
 def residual_chain(channels: int, dilations: Iterable[int]) -> nn.Sequential:

@@ -32,7 +32,7 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
     ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.rate, momentum=config.momentum, nesterov=True)
-    return torch.optim.AdamW(groups, lr=config.rate, betas=(config.momentum, 0.999))
+    return torch.optim.AdamW(groups, lr=config.rate, betas=(config.momentum, 0.999), fused=True)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
