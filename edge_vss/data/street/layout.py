@@ -133,7 +133,7 @@ def _kerbside(scene: Scene, rng: np.random.Generator, start: float, stop: float,
         scene.post(z, side * kerb, height, rng.uniform(0.1, 0.2), theme.seed % 64)
         scene.cast_shadow((z - 0.08, side * kerb), (z + 0.08, side * kerb), height)
         scene.post(z, side * (kerb - 0.7), height, -1.5, theme.seed % 64, height - 0.12)
-    for _ in range(rng.poisson(1.3)):
+    for _ in range(rng.poisson(1.7)):
         _sign(scene, rng, rng.uniform(start, stop), side * rng.uniform(kerb, kerb + max(0.2, theme.pavement_m - 0.8)))
     if rng.random() < 0.15:
         for z in np.arange(start + 0.5, stop, rng.uniform(1.5, 3.0)):

@@ -67,10 +67,10 @@ class Theme:
 def make_theme(seed: int) -> Theme:
     """Draw the constants of a clip."""
     rng = np.random.default_rng([seed, 101])
-    lanes = int(rng.choice([1, 1, 1, 2]))
-    driven, parking = lanes * rng.uniform(2.8, 3.9), bool(rng.random() < 0.55)
+    lanes = int(rng.choice([1, 1, 1, 1, 2]))
+    driven, parking = lanes * rng.uniform(2.6, 3.6), bool(rng.random() < 0.55)
     half_road = driven + (2.1 if parking else 0.4)
-    pavement = rng.uniform(1.6, 5.0)
+    pavement = rng.uniform(2.0, 5.5)
     road = rng.uniform(55, 125) * (1 + rng.normal(0, 0.03, 3))
     path = rng.uniform(65, 150) * np.array([1.0, rng.uniform(0.93, 1.0), rng.uniform(0.84, 1.0)])
     verge = rng.random() < 0.35
@@ -100,7 +100,7 @@ def make_theme(seed: int) -> Theme:
         leafy_share=rng.choice([0.0, 0.1, 0.3, 0.8]),
         fence_share=rng.choice([0.1, 0.3, 0.6]),
         parked_share=rng.choice([0.05, 0.3, 0.6]),
-        person_share=rng.choice([0.5, 1.3, 2.6]),
+        person_share=rng.choice([0.7, 1.8, 3.2]),
         traffic=rng.uniform(0.3, 1.0),
         **_sky(rng),
         **_skyline(rng),

@@ -37,7 +37,7 @@ class StreetWorld:
         self._section = CrossSection(self.theme)
         self._lens = Lens(config.seed, config.height, config.width, self.theme.ambient + 0.4 * self.theme.direct)
         self._focal = config.width / 2 / np.tan(rng.uniform(0.42, 0.58))
-        self._horizon = float(rng.uniform(0.42, 0.52))
+        self._horizon = float(rng.uniform(0.45, 0.58))
         self._block = lru_cache(maxsize=64)(lambda block: build_block(self._kit, block))
 
     def _lane(self, rng: np.random.Generator) -> float:
