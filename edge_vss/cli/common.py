@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -32,6 +34,7 @@ __all__ = [
     "show_bar",
 ]
 
+NUMBER = re.compile(r"-|nan|[-+]?[\d,.]+(e[-+]?\d+)?( ?[%M])?")
 FILE_WIDTH = 200
 """Columns of tables that go into a file or a pipe, where nothing says how wide it is."""
 
@@ -107,12 +110,14 @@ def _plain(value: Any) -> Any:
 
 
 def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table whose first column is text and the others numbers."""
+    """A table whose columns of numbers stand to the right; text is shown as it is, without markup."""
     table = Table(title=title, title_justify="left")
+    cells = [[str(cell) for cell in row] for row in rows]
     for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        numbers = all(NUMBER.fullmatch(row[place]) for row in cells)
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(escape(cell) for cell in row))
     return table
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
 from edge_vss.cli.common import JsonOption, Report, make_table
 
 __all__ = ["doctor"]
@@ -18,10 +16,6 @@ def doctor(json: JsonOption = None) -> None:
 
     report = Report(json)
     checks = examine()
-    marks = {True: "[green]ok[/green]", False: "[yellow]missing[/yellow]"}
-    rows = [(check.name, marks[check.ok], escape(check.found), escape(check.fix)) for check in checks]
-    table = make_table("This machine", ("what", "", "found", "to mend it"), rows)
-    for column in table.columns:
-        column.justify = "left"
-    report.print(table)
+    rows = [(check.name, "ok" if check.ok else "missing", check.found, check.fix) for check in checks]
+    report.print(make_table("This machine", ("what", "", "found", "to mend it"), rows))
     report.write_json({"checks": [check.as_dict() for check in checks]})
