@@ -29,6 +29,7 @@ from runtime.plain_bundles import write_plain_bundle
 
 from edge_vss.bundle import EngineRef, load_bundle, write_bundle
 from edge_vss.graph import Graph, Tensor
+from edge_vss.runtime import onnxruntime_library
 from edge_vss.schedule import Schedule
 
 COLUMNS = ("name", "ours_ms", "beyond_us_p50", "beyond_us_p99", "allocations_max", "resident_growth_kib", "exact")
@@ -61,7 +62,7 @@ def measure(bundle: Path, schedule: str, frames: int, threads: int, size: tuple[
     counter = native_program("count_malloc").with_name("libcount_malloc.so")
     command = [native_program("bench_scheduler"), bundle, schedule, frames, threads, *size]
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": str(counter)}
+        [str(part) for part in command], capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": str(counter), "EDGE_VSS_ONNXRUNTIME": onnxruntime_library()}
     )
     if done.returncode:
         sys.exit(f"bench_scheduler: {done.stderr.strip()}")

@@ -196,7 +196,9 @@ class ReferenceExecutor:
             clock = self.schedule.clock(stage.name)
             extra = (Read(clock.signal.tensor),) if isinstance(clock, Adaptive) else ()
             stages.append(Stage(name=stage.name, inputs=(*stage.inputs, *extra), outputs=stage.outputs))
-        return Graph(image=self.graph.image, tensors=self.graph.tensors, stages=tuple(stages), outputs=self.graph.outputs)
+        return Graph(
+            image=self.graph.image, tensors=self.graph.tensors, stages=tuple(stages), outputs=self.graph.outputs
+        )
 
     def _delayed(self, stage: str, tensor: str) -> bool:
         """Whether this edge is late in this frame: a value from before the frame must exist."""
@@ -256,7 +258,9 @@ class ReferenceExecutor:
             age_frames={name: self._now.sequence - origin.sequence for name, (_, origin) in newest.items()},
             age_ms={name: (self._now.pts_us - origin.pts_us) / 1000 for name, (_, origin) in newest.items()},
             stage_age_frames={
-                stage.name: self._now.sequence - self._origins[stage.name].sequence if stage.name in self._origins else -1
+                stage.name: self._now.sequence - self._origins[stage.name].sequence
+                if stage.name in self._origins
+                else -1
                 for stage in self.graph.stages
             },
         )

@@ -176,7 +176,9 @@ def check_clocks(graph: Graph, schedule: Schedule) -> None:
         if isinstance(clock, Adaptive):
             _check_signal(graph, schedule, name, clock)
     for edge in schedule.delays:
-        reads = [read for read in stages[edge.stage].inputs if read.tensor == edge.tensor] if edge.stage in stages else []
+        reads = (
+            [read for read in stages[edge.stage].inputs if read.tensor == edge.tensor] if edge.stage in stages else []
+        )
         if not any(read.version == 0 for read in reads) or tensors[edge.tensor].lives == "ring":
             raise ValueError(f"{where} delays {edge.tensor!r} into {edge.stage!r}, which does not read it 'now'")
 

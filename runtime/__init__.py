@@ -12,6 +12,7 @@ from edge_vss.runtime.pipeline import (
     check_bundle,
     include_dir,
     library_path,
+    onnxruntime_library,
     overlay,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "check_bundle",
     "include_dir",
     "library_path",
+    "onnxruntime_library",
     "overlay",
 ]

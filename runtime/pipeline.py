@@ -129,7 +129,7 @@ class Pipeline:
         for name, function in (operations or {}).items():
             _native.register_operation(name, function)
         self._native = _native.Pipeline(
-            os.fspath(bundle), schedule, backend, precision, threads, label_size == "network", _onnxruntime_library()
+            os.fspath(bundle), schedule, backend, precision, threads, label_size == "network", onnxruntime_library()
         )
 
     def try_send(self, frame: Frame) -> bool:
@@ -205,7 +205,7 @@ class Pipeline:
         self.close()
 
 
-def _onnxruntime_library() -> str:
+def onnxruntime_library() -> str:
     """Path of the library inside Python's onnxruntime package, found without importing it; "" where there is none."""
     spec = importlib.util.find_spec("onnxruntime")
     if os.environ.get("EDGE_VSS_ONNXRUNTIME") or spec is None or spec.origin is None:
@@ -221,7 +221,7 @@ def check_bundle(path: str | Path) -> None:
 
 def backends() -> dict[str, str]:
     """Backend -> "available VERSION", or why it is not."""
-    lines = _native.backends(_onnxruntime_library()).splitlines()
+    lines = _native.backends(onnxruntime_library()).splitlines()
     return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines}
 
 
@@ -240,9 +240,7 @@ def overlay(
         (H, W, 3) uint8 RGB, a new array.
     """
     out = np.empty(rgb.shape, np.uint8)
-    _native.overlay(
-        np.ascontiguousarray(rgb), np.ascontiguousarray(labels), np.ascontiguousarray(palette), alpha, out
-    )
+    _native.overlay(np.ascontiguousarray(rgb), np.ascontiguousarray(labels), np.ascontiguousarray(palette), alpha, out)
     return out
 
 

@@ -120,7 +120,8 @@ def write_bundle(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
     """
     path = Path(path)
     records = {
-        name: FileRecord(bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items())
+        name: FileRecord(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in sorted(files.items())
     }
     manifest = msgspec.structs.replace(manifest, files=records)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"

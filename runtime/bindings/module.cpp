@@ -209,6 +209,10 @@ int32_t call_python(void* user, const evss_stage_desc* stage, const void* const*
       array_over(stage->outputs[i], outputs[i], true).attr("__setitem__")(nb::ellipsis(), results[i]);
     }
     return 0;
+  } catch (const nb::python_error& failure) {
+    const nb::str message(failure.value());
+    std::snprintf(error, size, "%s: %s", nb::type_name(failure.type()).c_str(), message.c_str());
+    return 1;
   } catch (const std::exception& failure) {
     std::snprintf(error, size, "%s", failure.what());
     return 1;

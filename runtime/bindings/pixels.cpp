@@ -297,8 +297,15 @@ evss::OverlayArgs overlay_args(ConstLabels labels, Image image, ImageOut out, co
   check_shape(shape_of(labels), {image.shape(0), image.shape(1)}, "labels");
   check_shape(shape_of(out), shape_of(image), "out");
   check_rows(labels, "labels"), check_rows(image, "image"), check_rows(out, "out");
-  return {labels.data(),        labels.stride(0), image.data(),  image.stride(0),
-          channel_order(order), out.data(),       out.stride(0), static_cast<int>(image.shape(1))};
+  return {labels.data(),
+          labels.stride(0),
+          image.data(),
+          image.stride(0),
+          channel_order(order),
+          out.data(),
+          out.stride(0),
+          static_cast<int>(image.shape(1)),
+          static_cast<int>(image.shape(0))};
 }
 
 using PaletteArray = nb::ndarray<const uint8_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>;
@@ -336,7 +343,7 @@ void bind_labels(nb::module_& m) {
       "reference_overlay",
       [](ConstLabels labels, Image image, PaletteArray palette, double alpha, ImageOut out, const std::string& order) {
         evss::reference_overlay(palette.data(), static_cast<int>(palette.shape(0)), alpha,
-                                overlay_args(labels, image, out, order), static_cast<int>(image.shape(0)));
+                                overlay_args(labels, image, out, order));
       },
       "labels"_a.noconvert(), "image"_a.noconvert(), "palette"_a.noconvert(), "alpha"_a, "out"_a.noconvert(),
       nb::kw_only(), "order"_a = "rgb");

@@ -82,9 +82,7 @@ def write_plain_bundle(
         graph=graph,
         outputs=outputs_of(graph),
         schedules=tuple(schedules),
-        variants=(
-            Variant(name="plain", backend=backend, precision="fp32", engines=engines, tensors=dict(tensors)),
-        ),
+        variants=(Variant(name="plain", backend=backend, precision="fp32", engines=engines, tensors=dict(tensors)),),
     )
     return write_bundle(path, manifest, files)
 
@@ -111,7 +109,9 @@ def random_frames(height: int, width: int, count: int, seed: int = 0) -> list[Fr
         picture[rows] = rng.integers(0, 4, (2, width, 3))
         sequence += int(rng.integers(1, 3))
         frames.append(
-            Frame(format="rgb", planes=(picture,), height=height, width=width, pts_us=sequence * 33_367, sequence=sequence)
+            Frame(
+                format="rgb", planes=(picture,), height=height, width=width, pts_us=sequence * 33_367, sequence=sequence
+            )
         )
     return frames
 

@@ -23,7 +23,13 @@ CASES = all_cases()
 
 
 def play_both(
-    path: Path, graph: Graph, schedule: Schedule, *, count: int = 120, resets: tuple[int, ...] = (37, 38, 90), **options: Any
+    path: Path,
+    graph: Graph,
+    schedule: Schedule,
+    *,
+    count: int = 120,
+    resets: tuple[int, ...] = (37, 38, 90),
+    **options: Any,
 ) -> None:
     """Run both over the same frames, with resets in mid-stream, and compare everything they say."""
     _, _, height, width = graph.tensor(graph.image).shape

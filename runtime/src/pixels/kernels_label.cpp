@@ -1,7 +1,6 @@
 // Overlay and change of label maps; compiled once per instruction set (EVSS_ISA_NS names it).
-#include <string.h>
-
 #include "kernels.h"
+#include "kernels_vector.h"
 
 #define RESTRICT __restrict__
 
@@ -9,61 +8,138 @@ namespace evss {
 namespace EVSS_ISA_NS {
 namespace {
 
-constexpr int kChunk = 256;  // pixels
+constexpr int kChunk = 1024;  // pixels
+constexpr int kBlock = kOverlayBlock;
 
-// Three bytes per pixel by overlapping four-byte stores: `out` has one byte more than it needs.
-void expand_colours(const uint8_t* labels, const uint32_t* colours, int count, uint8_t* out) {
-  for (int i = 0; i < count; ++i) memcpy(out + 3 * i, &colours[labels[i]], 4);
-}
+#if defined(__AVX512VBMI__) || defined(__SSSE3__)
 
-void swap_channels(const uint8_t* image, int count, uint8_t* out) {
-  for (int i = 0; i < count - 1; ++i) {
-    uint32_t pixel;
-    memcpy(&pixel, image + 3 * i, 4);  // the byte after it belongs to the next pixel
-    pixel = __builtin_bswap32(pixel) >> 8;
-    memcpy(out + 3 * i, &pixel, 4);
+#if defined(__AVX512VBMI__)
+constexpr int kSwapBytes = 64;
+#else
+constexpr int kSwapBytes = 16;
+#endif
+
+// Whole pixels of one vector: 21 of 64 bytes, 5 of 16; the byte left over is written again by the next one.
+int swap_vectors(const uint8_t* image, int count, uint8_t* out) {
+  typedef uint8_t Bytes __attribute__((vector_size(kSwapBytes)));
+  constexpr int kPixels = kSwapBytes / 3;
+  Bytes order;
+  for (int i = 0; i < kSwapBytes; ++i) order[i] = static_cast<uint8_t>(i / 3 * 3 + 2 - i % 3);
+  int done = 0;
+  for (; 3 * (count - done) >= kSwapBytes; done += kPixels) {
+    Bytes bytes;
+    memcpy(&bytes, image + 3 * done, kSwapBytes);
+    bytes = __builtin_shuffle(bytes, order);
+    memcpy(out + 3 * done, &bytes, kSwapBytes);
   }
-  const uint8_t* last = image + 3 * (count - 1);
-  uint8_t* end = out + 3 * (count - 1);
-  end[0] = last[2], end[1] = last[1], end[2] = last[0];
+  return done;
 }
 
-void blend(const uint8_t* image, const uint8_t* RESTRICT colour, int share, int count, uint8_t* out) {
-  const uint16_t colour_share = static_cast<uint16_t>(share), image_share = static_cast<uint16_t>(256 - share);
+#else
+
+int swap_vectors(const uint8_t*, int, uint8_t*) { return 0; }
+
+#endif
+
+void swap_channels(const uint8_t* RESTRICT image, int count, uint8_t* RESTRICT out) {
+  for (int i = swap_vectors(image, count, out); i < count; ++i) {
+    out[3 * i] = image[3 * i + 2];
+    out[3 * i + 1] = image[3 * i + 1];
+    out[3 * i + 2] = image[3 * i];
+  }
+}
+
+inline bool all_equal(const uint8_t* labels) {
+  uint64_t parts[kBlock / 8], different = 0;
+  memcpy(parts, labels, kBlock);
+  const uint64_t first = labels[0] * 0x0101010101010101u;
+  for (uint64_t part : parts) different |= part ^ first;
+  return different == 0;
+}
+
+inline uint16_t image_share(const OverlayTable& table, int label) {
+  return static_cast<uint16_t>(label < table.num_colours ? 256 - table.share : 256);
+}
+
+inline uint8_t blend_byte(uint8_t image, uint16_t image_share, uint16_t tint) {
+  return static_cast<uint8_t>(static_cast<uint16_t>(image * image_share + tint) >> 8);
+}
+
+inline void blend_block(const uint8_t* image, uint16_t image_share, const uint16_t* RESTRICT tint, uint8_t* out) {
 #pragma GCC ivdep  // out may be the image itself, at no distance
+  for (int i = 0; i < 3 * kBlock; ++i) out[i] = blend_byte(image[i], image_share, tint[i]);
+}
+
+void blend_pixels(const OverlayTable& table, const uint8_t* labels, const uint8_t* image, uint8_t* out, int count) {
   for (int i = 0; i < count; ++i) {
-    const uint16_t sum = static_cast<uint16_t>(image[i] * image_share + colour[i] * colour_share + 128);
-    out[i] = static_cast<uint8_t>(sum >> 8);
+    const uint16_t* tint = table.tint + labels[i] * 3 * kBlock;
+    for (int c = 0; c < 3; ++c) out[3 * i + c] = blend_byte(image[3 * i + c], image_share(table, labels[i]), tint[c]);
   }
 }
 
-bool any_label_from(const uint8_t* labels, int count, int from) {
-  uint8_t highest = 0;
-  for (int i = 0; i < count; ++i) highest = labels[i] > highest ? labels[i] : highest;
-  return highest >= from;
+// Labels of a block differ: its tint is put together pixel by pixel, by overlapping eight-byte copies.
+void blend_mixed(const OverlayTable& table, const uint8_t* labels, const uint8_t* image, uint8_t* out) {
+  alignas(64) uint16_t tint[3 * kBlock + 1];
+  bool foreign = false;
+  for (int i = 0; i < kBlock; ++i) {
+    memcpy(tint + 3 * i, table.tint + labels[i] * 3 * kBlock, 8);
+    foreign |= labels[i] >= table.num_colours;
+  }
+  if (foreign) return blend_pixels(table, labels, image, out, kBlock);
+  blend_block(image, static_cast<uint16_t>(256 - table.share), tint, out);
 }
 
-void overlay_chunk(const uint8_t* labels, const uint32_t* colours, int num_colours, int share, const uint8_t* image,
-                   bool swap, uint8_t* out, int count) {
-  uint8_t colour[3 * kChunk + 4], swapped[3 * kChunk + 4];
-  expand_colours(labels, colours, count, colour);
-  if (swap) {
-    swap_channels(image, count, swapped);
-    image = swapped;
+void overlay_chunk(const OverlayTable& table, const uint8_t* labels, const uint8_t* image, uint8_t* out, int count) {
+  int i = 0;
+  for (; i + kBlock <= count; i += kBlock, labels += kBlock, image += 3 * kBlock, out += 3 * kBlock) {
+    if (all_equal(labels)) {
+      blend_block(image, image_share(table, labels[0]), table.tint + labels[0] * 3 * kBlock, out);
+    } else {
+      blend_mixed(table, labels, image, out);
+    }
   }
-  if (any_label_from(labels, count, num_colours)) {  // colours that do not exist: the image's own
-    for (int i = 0; i < count; ++i)
-      if (labels[i] >= num_colours) memcpy(colour + 3 * i, image + 3 * i, 3);
-  }
-  blend(image, colour, share, 3 * count, out);
+  blend_pixels(table, labels, image, out, count - i);
 }
 
-void overlay_row(const uint8_t* labels, const uint32_t* colours, int num_colours, int share, const uint8_t* image,
-                 bool swap, uint8_t* out, int width) {
+void stream_copy(const uint8_t* from, int count, uint8_t* out) {
+  const int head = bytes_to_line(out);
+  if (count < head + kLineBytes) return (void)memcpy(out, from, count);
+  const int end = head + (count - head) / kLineBytes * kLineBytes;
+  memcpy(out, from, head);
+  for (int i = head; i < end; i += kVectorBytes) {
+    VectorBytes bytes;
+    memcpy(&bytes, from + i, sizeof bytes);
+    stream(out + i, bytes);
+  }
+  memcpy(out + end, from + end, count - end);
+}
+
+void overlay_row(const OverlayTable& table, const uint8_t* labels, const uint8_t* image, bool swap, uint8_t* out,
+                 int width) {
+  const bool stream = table.stream && kCanStream;
+  if (!swap && !stream) return overlay_chunk(table, labels, image, out, width);
+  alignas(64) uint8_t swapped[3 * kChunk], blended[3 * kChunk];
   for (int x = 0; x < width; x += kChunk) {
     const int count = width - x < kChunk ? width - x : kChunk;
-    overlay_chunk(labels + x, colours, num_colours, share, image + 3 * x, swap, out + 3 * x, count);
+    if (swap) swap_channels(image + 3 * x, count, swapped);
+    overlay_chunk(table, labels + x, swap ? swapped : image + 3 * x, stream ? blended : out + 3 * x, count);
+    if (stream) stream_copy(blended, 3 * count, out + 3 * x);
   }
+}
+
+int64_t count_changed_bytes(const void* a, const void* b, int width) {
+  const uint8_t *left = static_cast<const uint8_t*>(a), *right = static_cast<const uint8_t*>(b);
+  constexpr int kLane = 64, kRounds = 255;  // as many rounds as a byte can count
+  int64_t total = 0;
+  int x = 0;
+  while (x + kLane <= width) {
+    uint8_t lanes[kLane] = {};
+    for (int round = 0; round < kRounds && x + kLane <= width; ++round, x += kLane)
+      for (int i = 0; i < kLane; ++i) lanes[i] = static_cast<uint8_t>(lanes[i] + (left[x + i] != right[x + i]));
+    for (uint8_t lane : lanes) total += lane;
+  }
+  for (; x < width; ++x) total += left[x] != right[x];
+  return total;
 }
 
 template <class T>
@@ -99,7 +175,7 @@ void absolute_sums(const float* RESTRICT a, const float* RESTRICT b, size_t coun
 
 void fill_label_kernels(Kernels& kernels) {
   kernels.overlay_row = overlay_row;
-  kernels.count_changed[0] = count_changed<uint8_t>;
+  kernels.count_changed[0] = count_changed_bytes;
   kernels.count_changed[1] = count_changed<int32_t>;
   kernels.count_changed[2] = count_changed<int64_t>;
   kernels.absolute_sums = absolute_sums;

@@ -1,15 +1,6 @@
 // Row kernels of the pre-processing; compiled once per instruction set (EVSS_ISA_NS names it).
-#include <string.h>
-
 #include "kernels.h"
-
-#if defined(__AVX512VBMI__)
-#include <immintrin.h>
-#elif defined(__AVX2__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "kernels_vector.h"
 
 #define RESTRICT __restrict__
 
@@ -17,8 +8,42 @@ namespace evss {
 namespace EVSS_ISA_NS {
 namespace {
 
-// (a * b + 2^14) >> 15 in the form that compilers know as pmulhrsw and sqrdmulh.
-inline int16_t mulhrs(int16_t a, int16_t b) { return static_cast<int16_t>((((a * b) >> 14) + 1) >> 1); }
+constexpr int kShorts = kVectorBytes / 2;
+static_assert(kPaddedTo % kShorts == 0, "row kernels have no tails");
+
+typedef int16_t Shorts __attribute__((vector_size(kVectorBytes)));
+typedef uint16_t UnsignedShorts __attribute__((vector_size(kVectorBytes)));
+typedef int16_t HalfShorts __attribute__((vector_size(kVectorBytes / 2)));
+typedef int32_t Ints __attribute__((vector_size(kVectorBytes)));
+typedef float Floats __attribute__((vector_size(kVectorBytes)));
+
+// (a * b + 2^14) >> 15 per lane; nobody multiplies -32768 by itself.
+inline Shorts mulhrs(Shorts a, Shorts b) {
+#if defined(__AVX512BW__)
+  return reinterpret_cast<Shorts>(_mm512_mulhrs_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Shorts>(_mm256_mulhrs_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(__aarch64__)
+  return reinterpret_cast<Shorts>(vqrdmulhq_s16(reinterpret_cast<int16x8_t>(a), reinterpret_cast<int16x8_t>(b)));
+#elif defined(__SSE2__)
+  const Shorts high =
+      reinterpret_cast<Shorts>(_mm_mulhi_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+  const UnsignedShorts low = reinterpret_cast<UnsignedShorts>(a * b);
+  return high + high + reinterpret_cast<Shorts>((low >> 15) + ((low >> 14) & 1));
+#else
+  Shorts out;
+  for (int i = 0; i < kShorts; ++i) out[i] = static_cast<int16_t>((a[i] * b[i] + (1 << 14)) >> 15);
+  return out;
+#endif
+}
+
+inline Shorts load(const void* from) {
+  Shorts out;
+  memcpy(&out, from, sizeof out);
+  return out;
+}
+
+inline void store(int16_t* to, Shorts value) { memcpy(to, &value, sizeof value); }
 
 // Byte pairs a | b << 8 of `count` outputs, by shuffles. Windows of 16 bytes make 8 pairs, of 64 bytes 32.
 #if defined(__AVX512VBMI__)
@@ -118,39 +143,39 @@ void gather_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int cou
 
 #endif
 
-void horizontal(const GatherPlan& plan, const uint8_t* row, int begin, int count, int16_t* RESTRICT out) {
-  alignas(64) uint16_t pairs[kTile + kTilePad];
+void horizontal(const GatherPlan& plan, const uint8_t* row, int begin, int count, int16_t* out) {
+  alignas(64) uint16_t pairs[kTile];
   gather_pairs(plan, row, begin, count, pairs);
-  const int16_t* RESTRICT weight = plan.weight + begin;
-  for (int i = 0; i < count; ++i) {
-    const int16_t a = static_cast<int16_t>(pairs[i] & 255), b = static_cast<int16_t>(pairs[i] >> 8);
-    const int16_t step = static_cast<int16_t>((b - a) * 128);
-    out[i] = static_cast<int16_t>(a * 128 + mulhrs(step, weight[i]));
+  for (int i = 0; i < count; i += kShorts) {
+    const Shorts pair = load(pairs + i);
+    const Shorts a = pair & 255, b = reinterpret_cast<Shorts>(reinterpret_cast<UnsignedShorts>(pair) >> 8);
+    store(out + i, (a << kFraction) + mulhrs((b - a) << kFraction, load(plan.weight + begin + i)));
   }
 }
 
-void vertical(const int16_t* upper, const int16_t* lower, int16_t weight, int count, int16_t* RESTRICT out) {
-  for (int i = 0; i < count; ++i) {
-    const int16_t step = static_cast<int16_t>(lower[i] - upper[i]);
-    out[i] = static_cast<int16_t>(upper[i] + mulhrs(step, weight));
+void vertical(const int16_t* upper, const int16_t* lower, int16_t weight, int count, int16_t* out) {
+  const Shorts weights = Shorts{} + weight;
+  for (int i = 0; i < count; i += kShorts) {
+    const Shorts from = load(upper + i);
+    store(out + i, from + mulhrs(load(lower + i) - from, weights));
   }
 }
 
-inline int16_t to_level(int16_t centred) {
-  constexpr int16_t kHalf = kLevelMax / 4;
-  const int16_t low = centred < -kHalf ? static_cast<int16_t>(-kHalf) : centred;
-  const int16_t inside = low > kHalf ? kHalf : low;
-  return static_cast<int16_t>((inside + kHalf) * 2);
+inline Shorts to_level(Shorts centred) {
+  const Shorts high = Shorts{} + int16_t{kLevelMax / 4}, low = -high;
+  const Shorts not_below = centred < low ? low : centred;
+  return ((not_below > high ? high : not_below) + high) << 1;
 }
 
-void yuv_to_rgb(const YuvConstants& k, int count, int16_t* RESTRICT y, int16_t* RESTRICT u, int16_t* RESTRICT v) {
-  const int16_t black = k.black, gain = k.gain, kr = k.kr, kgb = k.kgb, kgr = k.kgr, kb = k.kb;
-  for (int i = 0; i < count; ++i) {
-    const int16_t l = static_cast<int16_t>(mulhrs(static_cast<int16_t>(y[i] - black), gain) - kLevelMax / 4);
-    const int16_t cb = static_cast<int16_t>((u[i] - 16384) * 2), cr = static_cast<int16_t>((v[i] - 16384) * 2);
-    y[i] = to_level(static_cast<int16_t>(l + mulhrs(cr, kr)));
-    u[i] = to_level(static_cast<int16_t>(l + mulhrs(cb, kgb) + mulhrs(cr, kgr)));
-    v[i] = to_level(static_cast<int16_t>(l + mulhrs(cb, kb)));
+void yuv_to_rgb(const YuvConstants& k, int count, int16_t* y, int16_t* u, int16_t* v) {
+  const Shorts gain = Shorts{} + k.gain, kr = Shorts{} + k.kr, kb = Shorts{} + k.kb;
+  const Shorts kgr = Shorts{} + k.kgr, kgb = Shorts{} + k.kgb;
+  for (int i = 0; i < count; i += kShorts) {
+    const Shorts l = mulhrs(load(y + i) - k.black, gain) - int16_t{kLevelMax / 4};
+    const Shorts cb = (load(u + i) - int16_t{16384}) << 1, cr = (load(v + i) - int16_t{16384}) << 1;
+    store(y + i, to_level(l + mulhrs(cr, kr)));
+    store(u + i, to_level(l + mulhrs(cb, kgb) + mulhrs(cr, kgr)));
+    store(v + i, to_level(l + mulhrs(cb, kb)));
   }
 }
 
@@ -161,8 +186,25 @@ void store_float_step(const int16_t* RESTRICT level, const StoreArgs& args, int 
   for (int i = 0; i < count; ++i) out[i * kStep] = static_cast<float>(level[i] - mean) * factor;
 }
 
+// Whole cache lines past the caches: a tensor that does not stay in them need not be fetched before it is written.
+void stream_float(const int16_t* level, const StoreArgs& args, int count, float* out) {
+  constexpr int kLine = kLineBytes / 4, kFloats = kVectorBytes / 4;
+  const int head = bytes_to_line(out) / 4;
+  if (count < head + kLine) return store_float_step<1>(level, args, count, out);
+  const int end = head + (count - head) / kLine * kLine;
+  store_float_step<1>(level, args, head, out);
+  for (int i = head; i < end; i += kFloats) {
+    HalfShorts levels;
+    memcpy(&levels, level + i, sizeof levels);
+    const Ints centred = __builtin_convertvector(levels, Ints) - args.mean;
+    stream(out + i, reinterpret_cast<VectorBytes>(__builtin_convertvector(centred, Floats) * args.factor));
+  }
+  store_float_step<1>(level + end, args, count - end, out + end);
+}
+
 void store_float(const int16_t* level, const StoreArgs& args, int count, float* out) {
-  args.step == 1 ? store_float_step<1>(level, args, count, out) : store_float_step<3>(level, args, count, out);
+  if (args.step != 1) return store_float_step<3>(level, args, count, out);
+  args.stream&& kCanStream ? stream_float(level, args, count, out) : store_float_step<1>(level, args, count, out);
 }
 
 // Round half to even by the addition of 1.5 * 2^23; exact for |x| < 2^22, and clamped far outside any 8-bit type.

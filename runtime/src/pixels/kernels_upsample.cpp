@@ -12,9 +12,16 @@ namespace {
 constexpr int kChunk = 256;  // grid samples whose best score is kept while the channels go by
 constexpr int kMaxChannels = 256;
 
-typedef float Floats __attribute__((vector_size(kLanes * 4)));
-typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
-typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
+#if defined(__AVX2__)
+constexpr int kVector = 8;
+#else
+constexpr int kVector = 4;  // or GCC takes vectors apart that the processor does not have
+#endif
+constexpr int kParts = kLanes / kVector;
+
+typedef float Floats __attribute__((vector_size(kVector * 4)));
+typedef int32_t Ints __attribute__((vector_size(kVector * 4)));
+typedef uint8_t Bytes __attribute__((vector_size(kVector)));
 
 inline uint32_t float_bits(float value) {
   uint32_t bits;
@@ -130,19 +137,27 @@ inline void interpolate_edges(const Corners& c, float w0, float w1, Edges& edges
 }
 
 // Labels of kLanes neighbouring outputs. For binary maps the threshold is class 0.
-inline Bytes best_labels(const CellRowArgs& args, const Corners& c, const Edges& edges, int x) {
-  Floats w0, w1;
-  memcpy(&w0, args.weight0 + x, sizeof w0);
-  memcpy(&w1, args.weight1 + x, sizeof w1);
-  Floats best = args.binary ? Floats{} + args.threshold : w0 * edges.left[0] + w1 * edges.right[0];
-  Ints label = args.binary ? Ints{} : Ints{} + c.label[0];
-  for (int k = args.binary ? 0 : 1; k < c.count; ++k) {
-    const Floats score = w0 * edges.left[k] + w1 * edges.right[k];
-    const Ints wins = score > best;
-    best = wins ? score : best;
-    label = wins ? Ints{} + c.label[k] : label;
+inline void best_labels(const CellRowArgs& args, const Corners& c, const Edges& edges, int x, uint8_t* labels) {
+  Floats w0[kParts], w1[kParts], best[kParts];
+  Ints label[kParts];
+  for (int p = 0; p < kParts; ++p) {
+    memcpy(&w0[p], args.weight0 + x + p * kVector, sizeof(Floats));
+    memcpy(&w1[p], args.weight1 + x + p * kVector, sizeof(Floats));
+    best[p] = args.binary ? Floats{} + args.threshold : w0[p] * edges.left[0] + w1[p] * edges.right[0];
+    label[p] = Ints{} + (args.binary ? 0 : c.label[0]);
   }
-  return __builtin_convertvector(label, Bytes);
+  for (int k = args.binary ? 0 : 1; k < c.count; ++k) {
+    for (int p = 0; p < kParts; ++p) {
+      const Floats score = w0[p] * edges.left[k] + w1[p] * edges.right[k];
+      const Ints wins = score > best[p];
+      best[p] = wins ? score : best[p];
+      label[p] = wins ? Ints{} + c.label[k] : label[p];
+    }
+  }
+  for (int p = 0; p < kParts; ++p) {
+    const Bytes bytes = __builtin_convertvector(label[p], Bytes);
+    memcpy(labels + p * kVector, &bytes, sizeof bytes);
+  }
 }
 
 void compute_cell(const CellRowArgs& args, const Corners& c, int begin, int end) {
@@ -151,13 +166,11 @@ void compute_cell(const CellRowArgs& args, const Corners& c, int begin, int end)
     interpolate_edges(c, args.row_weight0[y], args.row_weight1[y], edges);
     uint8_t* labels = args.labels + y * args.label_stride;
     int x = begin;
-    for (; x + kLanes <= end; x += kLanes) {
-      const Bytes out = best_labels(args, c, edges, x);
-      memcpy(labels + x, &out, kLanes);
-    }
+    for (; x + kLanes <= end; x += kLanes) best_labels(args, c, edges, x, labels + x);
     if (x == end) continue;
-    const Bytes out = best_labels(args, c, edges, x);
-    for (int i = 0; x + i < end; ++i) labels[x + i] = out[i];
+    uint8_t rest[kLanes];
+    best_labels(args, c, edges, x, rest);
+    for (int i = 0; x + i < end; ++i) labels[x + i] = rest[i];
   }
 }
 

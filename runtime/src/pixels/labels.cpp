@@ -67,18 +67,20 @@ void LabelResizer::run(const void* grid, uint8_t* labels, ptrdiff_t label_stride
 }
 
 Palette::Palette(const uint8_t* rgb, int count, double alpha)
-    : count_(std::clamp(count, 0, 256)),
-      share_(static_cast<int>(std::floor(std::clamp(alpha, 0.0, 1.0) * 256.0 + 0.5))) {
-  for (int i = 0; i < 256; ++i)
-    colour_[i] = i < count_ ? rgb[3 * i] | rgb[3 * i + 1] << 8 | static_cast<uint32_t>(rgb[3 * i + 2]) << 16 : 0;
+    : count_(std::clamp(count, 0, 256)), share_(static_cast<int>(std::floor(std::clamp(alpha, 0.0, 1.0) * 256 + 0.5))) {
+  for (int label = 0; label < 256; ++label)
+    for (int i = 0; i < kOverlayBlock * 3; ++i)
+      tint_.push_back(static_cast<uint16_t>(label < count_ ? rgb[3 * label + i % 3] * share_ + 128 : 128));
 }
 
 void overlay(const Palette& palette, const OverlayArgs& args, int row_begin, int row_end, Isa isa) {
+  const bool stream = args.out != args.image && size_t{3} * args.width * args.height >= kStreamBytes;
+  const OverlayTable table = {palette.tint_.data(), palette.count_, palette.share_, stream};
   const Kernels& k = kernels(isa);
   for (int y = row_begin; y < row_end; ++y)
-    k.overlay_row(args.labels + y * args.label_stride, palette.colour_, palette.count_, palette.share_,
-                  args.image + y * args.image_stride, args.image_order == ChannelOrder::kBgr,
-                  args.out + y * args.out_stride, args.width);
+    k.overlay_row(table, args.labels + y * args.label_stride, args.image + y * args.image_stride,
+                  args.image_order == ChannelOrder::kBgr, args.out + y * args.out_stride, args.width);
+  fence_streams();
 }
 
 int64_t count_changed(LabelType type, const void* a, ptrdiff_t a_stride, const void* b, ptrdiff_t b_stride, Rect valid,

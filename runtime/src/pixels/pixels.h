@@ -191,9 +191,8 @@ class Palette {
 
  private:
   friend void overlay(const Palette&, const struct OverlayArgs&, int, int, Isa);
-  uint32_t colour_[256];  // R | G << 8 | B << 16
-  int count_;
-  int share_;  // of 256
+  std::vector<uint16_t> tint_;  // (256, 16, 3)
+  int count_, share_;           // share of 256
 };
 
 /// Blends label colours over an image: out = (image * (256 - share) + colour * share + 128) >> 8.
@@ -206,7 +205,7 @@ struct OverlayArgs {
   ChannelOrder image_order;
   uint8_t* out;
   ptrdiff_t out_stride;
-  int width;
+  int width, height;  // of the whole image
 };
 void overlay(const Palette& palette, const OverlayArgs& args, int row_begin, int row_end, Isa isa = default_isa());
 

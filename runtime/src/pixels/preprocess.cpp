@@ -44,6 +44,10 @@ const char* config_error(const PreprocessConfig& c) {
   return c.zero_point < low || c.zero_point > low + 255 ? "zero point lies outside the type" : nullptr;
 }
 
+void prefetch(const uint8_t* bytes, int count) {
+  for (int i = 0; i < count; i += 64) __builtin_prefetch(bytes + i);
+}
+
 }  // namespace
 
 struct Preprocessor::Impl {
@@ -59,8 +63,9 @@ struct Preprocessor::Impl {
 
   explicit Impl(const PreprocessConfig& wanted, Isa wanted_isa);
   void build_tables();
+  void prefetch_next(const FrameView& frame, int component, int row, int begin, int count) const;
   void write_row(const FrameView& frame, const YuvConstants& yuv, int y, int begin, int count, RowPair* pairs,
-                 int16_t (*level)[kTile + kTilePad], void* dst) const;
+                 int16_t (*level)[kTile], void* dst) const;
   void write_tile(const FrameView& frame, const YuvConstants& yuv, int begin, int count, int row_begin, int row_end,
                   void* dst) const;
   void store_row(int channel, const int16_t* level, int x, int y, int count, void* dst) const;
@@ -116,36 +121,46 @@ void Preprocessor::Impl::store_row(int channel, const int16_t* level, int x, int
 
 void Preprocessor::Impl::fill_padding(int y, int x_begin, int x_end, void* dst) const {
   if (x_begin >= x_end) return;
-  alignas(64) int16_t level[kTile + kTilePad];
-  std::fill(level, level + kTile + kTilePad, static_cast<int16_t>(quantised_level(config.pad)));
+  alignas(64) int16_t level[kTile];
+  std::fill(level, level + kTile, static_cast<int16_t>(quantised_level(config.pad)));
   for (int x = x_begin; x < x_end; x += kTile)
     for (int channel = 0; channel < 3; ++channel) store_row(channel, level, x, y, std::min(kTile, x_end - x), dst);
 }
 
+// The caller's next row, so that its memory arrives while this one is computed.
+void Preprocessor::Impl::prefetch_next(const FrameView& frame, int component, int row, int begin, int count) const {
+  const Component& part = parts.part[component];
+  const AxisTable& table = rows[part.half_width];
+  if (component > 0 && parts.part[component - 1].plane == part.plane) return;
+  if (row + 1 >= static_cast<int>(table.low.size())) return;
+  const GatherPlan plan = columns[part.half_width].view();
+  const int first = plan.left[begin], bytes = plan.right[begin + count - 1] - first + 1;
+  for (int next = std::max(table.low[row + 1], table.high[row] + 1); next <= table.high[row + 1]; ++next)
+    prefetch(frame.planes[part.plane] + next * frame.strides[part.plane] + first, bytes);
+}
+
 void Preprocessor::Impl::write_row(const FrameView& frame, const YuvConstants& yuv, int y, int begin, int count,
-                                   RowPair* pairs, int16_t (*level)[kTile + kTilePad], void* dst) const {
-  const Rect& to = geometry.network_rect;
-  const int padded = (count + 31) / 32 * 32;
+                                   RowPair* pairs, int16_t (*level)[kTile], void* dst) const {
+  const int row = y - geometry.network_rect.y, padded = (count + kPaddedTo - 1) / kPaddedTo * kPaddedTo;
   for (int c = 0; c < parts.count; ++c) {
     const Component& part = parts.part[c];
     const AxisTable& table = rows[part.half_width];
-    const int i = y - to.y;
-    const GatherPlan plan = columns[part.half_width].view();
-    pairs[c].hold(table.low[i], table.high[i], [&](int number, int16_t* out) {
-      const uint8_t* row = frame.planes[part.plane] + number * frame.strides[part.plane] + part.offset;
-      kernels->horizontal(plan, row, begin, padded, out);
+    const int low = table.low[row], high = table.high[row];
+    prefetch_next(frame, c, row, begin, count);
+    pairs[c].hold(low, high, [&](int number, int16_t* out) {
+      const uint8_t* bytes = frame.planes[part.plane] + number * frame.strides[part.plane] + part.offset;
+      kernels->horizontal(columns[part.half_width].view(), bytes, begin, padded, out);
     });
-    const int16_t* lower = table.high[i] == table.low[i] ? pairs[c].row[0] : pairs[c].row[1];
-    kernels->vertical(pairs[c].row[0], lower, table.weight[i], padded, level[c]);
+    kernels->vertical(pairs[c].row[0], pairs[c].row[low == high ? 0 : 1], table.weight[row], padded, level[c]);
   }
   if (is_yuv(config.format)) kernels->yuv_to_rgb(yuv, padded, level[0], level[1], level[2]);
-  for (int c = 0; c < 3; ++c) store_row(c, level[source_channel[c]], to.x + begin, y, count, dst);
+  for (int c = 0; c < 3; ++c) store_row(c, level[source_channel[c]], geometry.network_rect.x + begin, y, count, dst);
 }
 
 void Preprocessor::Impl::write_tile(const FrameView& frame, const YuvConstants& yuv, int begin, int count,
                                     int row_begin, int row_end, void* dst) const {
-  alignas(64) int16_t held[3][2][kTile + kTilePad];
-  alignas(64) int16_t level[3][kTile + kTilePad];
+  alignas(64) int16_t held[3][2][kTile];
+  alignas(64) int16_t level[3][kTile];
   RowPair pairs[3];
   for (int c = 0; c < 3; ++c) pairs[c].row[0] = held[c][0], pairs[c].row[1] = held[c][1];
   for (int y = row_begin; y < row_end; ++y) write_row(frame, yuv, y, begin, count, pairs, level, dst);
@@ -188,6 +203,7 @@ void Preprocessor::run(const FrameView& frame, void* dst, int row_begin, int row
     impl_->fill_padding(y, 0, inside ? to.x : impl_->config.network_width, dst);
     if (inside) impl_->fill_padding(y, to.x + to.width, impl_->config.network_width, dst);
   }
+  fence_streams();
 }
 
 const PreprocessConfig& Preprocessor::config() const { return impl_->config; }

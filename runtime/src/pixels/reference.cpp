@@ -167,9 +167,9 @@ void reference_upsample(const ScoreUpsamplerConfig& c, const void* scores, uint8
   }
 }
 
-void reference_overlay(const uint8_t* palette_rgb, int count, double alpha, const OverlayArgs& a, int height) {
+void reference_overlay(const uint8_t* palette_rgb, int count, double alpha, const OverlayArgs& a) {
   const int share = round_half_up(alpha * 256.0);
-  for (int y = 0; y < height; ++y) {
+  for (int y = 0; y < a.height; ++y) {
     for (int x = 0; x < a.width; ++x) {
       const int label = a.labels[y * a.label_stride + x];
       const uint8_t* pixel = a.image + y * a.image_stride + 3 * x;

@@ -14,6 +14,6 @@ void reference_preprocess(const PreprocessConfig& config, const FrameView& frame
 void reference_upsample(const ScoreUpsamplerConfig& config, const void* scores, uint8_t* labels, float* gap);
 
 /// overlay for all rows.
-void reference_overlay(const uint8_t* palette_rgb, int count, double alpha, const OverlayArgs& args, int height);
+void reference_overlay(const uint8_t* palette_rgb, int count, double alpha, const OverlayArgs& args);
 
 }  // namespace evss

@@ -6,8 +6,6 @@
 namespace evss {
 namespace {
 
-constexpr int kGroupMax = 32;  // outputs per shuffle on the widest instruction set
-
 int16_t q13(double coefficient) { return static_cast<int16_t>(std::floor(coefficient * 8192.0 + 0.5)); }
 
 }  // namespace
@@ -82,6 +80,7 @@ StoreArgs store_args(const PreprocessConfig& config, int channel) {
   args.scale = config.scale;
   args.zero_point = config.zero_point;
   args.step = config.layout == Layout::kNchw ? 1 : 3;
+  args.stream = sizeof(float) * 3 * config.network_width * config.network_height >= kStreamBytes;
   return args;
 }
 
@@ -102,14 +101,13 @@ AxisTable axis_table(AxisMap map, int begin, int count, int first, int last, boo
 }
 
 GatherTable::GatherTable(const AxisTable& axis, int step, int max_offset, int row_bytes, int shuffle_bytes) {
-  const size_t count = axis.low.size(), padded = (count + kGroupMax - 1) / kGroupMax * kGroupMax;
+  const size_t count = axis.low.size(), padded = (count + kPaddedTo - 1) / kPaddedTo * kPaddedTo;
   for (size_t i = 0; i < padded; ++i) {
     const size_t from = std::min(i, count - 1);
     left_.push_back(axis.low[from] * step);
     right_.push_back(axis.high[from] * step);
     weight_.push_back(axis.weight[from]);
   }
-  weight_.resize(padded + kTilePad);
   if (shuffle_bytes > 0) plan_windows(max_offset, row_bytes, shuffle_bytes);
 }
 
