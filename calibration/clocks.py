@@ -9,17 +9,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from edge_vss.calibration.thresholds import ClockFit, Signals, Valid, fit_threshold
 from numpy.typing import NDArray
 
 from edge_vss.bundle import Bundle, Manifest, Variant, load_bundle, write_bundle
 from edge_vss.bundle.golden import read_clip, record_golden
+from edge_vss.calibration.thresholds import ClockFit, Signals, Valid, fit_threshold
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.executor import ReferenceExecutor, StageFunction
@@ -89,14 +90,14 @@ def calibrate_clock(
     bundle = load_bundle(path)
     files = {name: bundle.read(name) for name in bundle.manifest.files}
     manifest = bundle.manifest
-    if schedule not in [known.name for known in manifest.schedules]:
-        raise BadInput(f"{path}: no schedule {schedule!r}; known: {', '.join(s.name for s in manifest.schedules)}")
+    _check_asked(path, manifest, schedule, rate)
     report = None
     for place, variant in enumerate(manifest.variants):
         total, done = frames * len(manifest.variants), frames * place
         say = (lambda count, done=done, total=total: progress(done + count, total)) if progress else None
-        taken = itertools.islice(open_source(source) if isinstance(source, str) else source, frames)
-        found, fits, count = _fit_variant(bundle, variant, manifest.schedule(schedule), taken, rate, say)
+        with open_source(source) if isinstance(source, str) else nullcontext(source) as opened:
+            taken = itertools.islice(opened, frames)
+            found, fits, count = _fit_variant(bundle, variant, manifest.schedule(schedule), taken, rate, say)
         manifest = _with_clocks(manifest, place, found)
         report = report or ClockReport(
             {fit.stage: fit.threshold for fit in fits}, {fit.stage: fit.update_rate for fit in fits}, count
@@ -106,6 +107,15 @@ def calibrate_clock(
     manifest, goldens = _renew_goldens(bundle, record, schedule)
     write_bundle(path, manifest, {**files, **goldens})
     return report
+
+
+def _check_asked(path: str | Path, manifest: Manifest, schedule: str, rate: float) -> None:
+    if not 0.0 < rate <= 1.0:
+        raise BadInput(f"the clock rate is a share of frames in (0, 1], got {rate}")
+    if schedule not in [known.name for known in manifest.schedules]:
+        raise BadInput(f"{path}: no schedule {schedule!r}; known: {', '.join(s.name for s in manifest.schedules)}")
+    if not signal_tensors([manifest.schedule(schedule)]):
+        raise BadInput(f"{path}: schedule {schedule!r} has no adaptive clock to set")
 
 
 def _fit_variant(

@@ -22,6 +22,8 @@ __all__ = ["ClockFit", "Signals", "Valid", "fit_threshold"]
 Signals = Mapping[str, Sequence[NDArray[Any]]]
 """Signal tensor -> its value on every calibration frame."""
 Valid = tuple[float, float, float, float]
+NEIGHBOURS = 4
+"""Places on either side of the one that bisection finds that are looked at as well."""
 RELATIVE_STEPS = 20
 """Bisections of a relative threshold, which can take any value."""
 
@@ -64,7 +66,7 @@ def fit_threshold(
         return rates[threshold]
 
     if clock.signal.kind == "labels":
-        positions = positions_inside(graph.tensor(clock.signal.tensor).shape, valid)
+        positions = max(1, positions_inside(graph.tensor(clock.signal.tensor).shape, valid))
         _bisect(0, positions, lambda count: rate(threshold_between(count / positions, positions)), update_rate)
     else:
         _bisect(0, 1 << RELATIVE_STEPS, lambda step: rate(step / (1 << RELATIVE_STEPS)), update_rate)
@@ -112,8 +114,9 @@ class _ReplayExecutor(ReferenceExecutor):
         return self._memory[key]
 
 
-def _bisect(low: int, high: int, rate: Callable[[int], float], wanted: float) -> None:
-    """Look at the places around which a (nearly) falling rate passes ``wanted``."""
+def _bisect(first: int, last: int, rate: Callable[[int], float], wanted: float) -> None:
+    """Look at the places around which a rate that falls, though not everywhere, passes ``wanted``."""
+    low, high = first, last
     rate(low), rate(high)
     while high - low > 1:
         middle = (low + high) // 2
@@ -121,6 +124,8 @@ def _bisect(low: int, high: int, rate: Callable[[int], float], wanted: float) ->
             high = middle
         else:
             low = middle
+    for near in range(max(first, high - NEIGHBOURS), min(last, high + NEIGHBOURS) + 1):
+        rate(near)
 
 
 def _best(rates: Mapping[float, float], wanted: float) -> float:

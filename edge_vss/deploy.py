@@ -293,6 +293,10 @@ def _check_early(out: Path, clock_rate: float) -> None:
     """What would only fail after minutes of work."""
     if not 0.0 < clock_rate <= 1.0:
         raise BadInput(f"the clock rate is a share of frames in (0, 1], got {clock_rate}")
-    above = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists() and parent != out)
+    if out.is_file() and out.suffix != ".zip":
+        raise BadInput(f"{out}: is a file; choose another output")
+    if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
+        raise BadInput(f"{out}: is a folder that holds no bundle; choose another output")
+    above = next(parent for parent in out.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise BadInput(f"{out}: cannot write here: {above} is not a folder that can be written")

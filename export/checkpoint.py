@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from edge_vss.export.exported import Exported, bundle_name
-from edge_vss.export.network import export_network, export_whole, network_schedules, torch_functions
 
 from edge_vss.bundle import ClassInfo, InputSpec, OutputSpec
 from edge_vss.errors import BadInput
+from edge_vss.export.exported import Exported, bundle_name
+from edge_vss.export.network import export_network, export_whole, network_schedules, torch_functions
 from edge_vss.training.checkpoint import Checkpoint, load_checkpoint
 
 __all__ = ["exported_checkpoint"]

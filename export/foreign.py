@@ -10,6 +10,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import onnx
+from numpy.typing import NDArray
+
+from edge_vss.bundle import InputSpec
+from edge_vss.errors import BadInput
+from edge_vss.executor import StageFunction
 from edge_vss.export.class_list import read_classes
 from edge_vss.export.exported import Exported, bundle_name
 from edge_vss.export.onnx_costs import Costs
@@ -18,11 +23,6 @@ from edge_vss.export.onnx_file import fix_size, folded, load_model, slimmed, to_
 from edge_vss.export.onnx_outputs import probe, read_outputs
 from edge_vss.export.part_schedules import part_schedules
 from edge_vss.export.proto import finish_model, shape_of
-from numpy.typing import NDArray
-
-from edge_vss.bundle import InputSpec
-from edge_vss.errors import BadInput
-from edge_vss.executor import StageFunction
 from edge_vss.graph import DTYPE_BYTES, DType, Graph, Read, Stage, Tensor
 from edge_vss.reference_engines import engine_function
 

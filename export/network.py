@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from edge_vss.export.torch_stage import export_module
 from torch import Tensor, nn
 
 from edge_vss import graph as graphs
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
+from edge_vss.export.torch_stage import export_module
 from edge_vss.graph import Graph, stage_order
 from edge_vss.networks import StagedNetwork
 from edge_vss.schedule import Every, Never, Schedule, Signal, chain_schedules
 
 __all__ = ["ExportedNetwork", "export_network", "export_whole", "network_schedules", "torch_functions"]
 
-MAX_PIXELS = 1 << 24
+MAX_SIDE, MAX_PIXELS = 16384, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def network_graph(network: StagedNetwork, height: int, width: int) -> Graph:
     if height < 1 or width < 1 or height % stride or width % stride:
         down, right = (max(stride, round(side / stride) * stride) for side in (height, width))
         raise BadInput(f"input size {height}x{width}: want multiples of {stride}, the nearest is {down}x{right}")
-    if height * width > MAX_PIXELS:
-        raise BadInput(f"input size {height}x{width} is over {MAX_PIXELS} pixels; choose a smaller one")
+    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+        raise BadInput(f"input size {height}x{width}: want sides up to {MAX_SIDE}, {MAX_PIXELS} pixels at most")
     try:
         return network.graph(height, width)
     except ValueError as error:

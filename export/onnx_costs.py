@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 import onnx
+
 from edge_vss.export.proto import shape_of
 
 __all__ = ["Costs"]

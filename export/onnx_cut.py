@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from edge_vss.export.onnx_file import node_reads
 
 from edge_vss.errors import BadInput
+from edge_vss.export.onnx_file import node_reads
 
 __all__ = ["Part", "cut_model", "extract", "plain_names"]
 

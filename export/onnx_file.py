@@ -10,9 +10,9 @@ from pathlib import Path
 import onnx
 import onnx.inliner
 import onnxslim
-from edge_vss.export.proto import OPSET, dtype_of, shape_of
 
 from edge_vss.errors import BadInput
+from edge_vss.export.proto import OPSET, dtype_of, shape_of
 
 __all__ = ["fix_size", "folded", "load_model", "node_reads", "only_input", "slimmed", "to_opset"]
 

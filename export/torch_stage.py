@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from edge_vss.export.proto import OPSET, finish_model
 from torch import nn
 
+from edge_vss.export.proto import OPSET, finish_model
 from edge_vss.graph import Tensor
 
 __all__ = ["TORCH_DTYPES", "export_module"]
@@ -56,13 +56,15 @@ def export_module(module: nn.Module, inputs: Sequence[Tensor], outputs: Sequence
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks on packages that nobody asked for away from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep the exporter's remarks and traces, which nobody asked for, away from the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.__trace")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)

@@ -1,0 +1,167 @@
+"""Clock thresholds for a wanted update rate, against a clock written out by hand."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from graphs import chain_graph, chain_graph_schedules, plain_functions
+from numpy.typing import NDArray
+
+from edge_vss.bundle import load_bundle
+from edge_vss.calibration import calibrate_clock, fit_clocks, record_signals
+from edge_vss.calibration.clocks import max_age_for
+from edge_vss.errors import BadInput
+from edge_vss.pixels import positions_inside
+from edge_vss.schedule import Adaptive, Schedule
+
+Maps = list[NDArray[np.uint8]]
+GRAPH = chain_graph(128, 192)
+SCHEDULES = {schedule.name: schedule for schedule in chain_graph_schedules(GRAPH)}
+
+
+def drifting(frames: int = 120, seed: int = 0) -> Maps:
+    """Label maps of which a varying share changes from frame to frame."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 11, GRAPH.tensor("signal").shape, np.uint8)
+    found = []
+    for _ in range(frames):
+        moved = random.random(labels.shape) < random.uniform(0.0, 0.12)
+        labels = np.where(moved, random.integers(0, 11, labels.shape, np.uint8), labels)
+        found.append(labels)
+    return found
+
+
+def fired_by_hand(maps: Sequence[NDArray[Any]], threshold: float, max_age: int, delay: int = 0) -> list[bool]:
+    """The adaptive clock as the paper and the age bound have it; with a delay, every frame sees the one before."""
+    fired, reference, computed = [], maps[0], 0
+    for now in range(len(maps)):
+        seen = max(0, now - delay)
+        fires = now == 0 or now - computed > max_age or (maps[seen] != reference).mean() >= threshold
+        if fires:
+            reference, computed = maps[seen], seen
+        fired.append(fires)
+    return fired
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.34, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("name", ["adaptive", "adaptive-late"])
+def test_fitted_threshold_fires_at_the_requested_rate(name: str, rate: float) -> None:
+    maps = drifting()
+    schedule, (fit,) = fit_clocks(GRAPH, SCHEDULES[name], {"signal": maps}, update_rate=rate)
+    fired = fired_by_hand(maps, fit.threshold, fit.max_age, delay=int(name == "adaptive-late"))
+    assert fit.update_rate == pytest.approx(sum(fired[1:]) / (len(fired) - 1))
+    assert rate - 0.08 <= fit.update_rate <= rate + 1e-9
+    clock = schedule.clocks["s3"]
+    assert isinstance(clock, Adaptive)
+    assert (clock.threshold, clock.max_age) == (fit.threshold, max_age_for(rate))
+
+
+def test_thresholds_lie_midway_between_two_attainable_values() -> None:
+    _, (fit,) = fit_clocks(GRAPH, SCHEDULES["adaptive"], {"signal": drifting()}, update_rate=0.5)
+    positions = GRAPH.tensor("signal").elements
+    assert (fit.threshold * positions) % 1 == pytest.approx(0.5)
+
+
+def test_padding_counts_in_no_threshold() -> None:
+    maps, valid = drifting(), (0.25, 0.0, 0.75, 1.0)
+    for labels in maps:
+        labels[:, : labels.shape[1] // 4] = np.random.default_rng().integers(0, 11, 1)  # flickering padding
+    _, (fit,) = fit_clocks(GRAPH, SCHEDULES["adaptive"], {"signal": maps}, update_rate=0.5, valid=valid)
+    positions = positions_inside(maps[0].shape, valid)
+    inside = [labels[:, 2:6] for labels in maps]
+    assert positions == inside[0].size
+    assert fit.update_rate == np.mean(fired_by_hand(inside, fit.threshold, fit.max_age)[1:])
+
+
+def test_still_video_fires_when_max_age_says_so() -> None:
+    maps = [drifting(1)[0]] * 71
+    _, (fit,) = fit_clocks(GRAPH, SCHEDULES["adaptive"], {"signal": maps}, update_rate=0.5)
+    assert fit.update_rate == pytest.approx(1 / 7)
+
+
+def test_max_age_is_at_least_six_and_grows_for_rare_firing() -> None:
+    assert [max_age_for(rate) for rate in (1.0, 0.5, 0.34, 0.25, 0.1)] == [6, 6, 6, 8, 20]
+
+
+def test_relative_signals_are_fitted_too() -> None:
+    random = np.random.default_rng(3)
+    values = list(np.cumsum(random.normal(size=(60, *GRAPH.tensor("middle").shape)), axis=0).astype(np.float32))
+    _, (fit,) = fit_clocks(GRAPH, SCHEDULES["adaptive-relative"], {"middle": values}, update_rate=0.4)
+    assert 0.25 <= fit.update_rate <= 0.4 and 0 < fit.threshold < 1
+
+
+def test_signals_are_recorded_without_running_what_comes_after() -> None:
+    ran = []
+    functions = plain_functions(GRAPH)
+
+    def watch(name: str) -> Any:
+        return lambda *inputs: (ran.append(name), functions[name](*inputs))[1]
+
+    images = (np.full(GRAPH.tensor("image").shape, value, np.float32) for value in range(9))
+    signals = record_signals(GRAPH, ["signal"], {name: watch(name) for name in functions}, images)
+    assert [labels.shape for labels in signals["signal"]] == [GRAPH.tensor("signal").shape] * 9
+    assert set(ran) == {"s1", "s2"}
+
+
+def test_too_few_frames_and_schedules_without_a_clock_are_refused() -> None:
+    images = [np.zeros(GRAPH.tensor("image").shape, np.float32)] * 3
+    with pytest.raises(BadInput, match="at least"):
+        record_signals(GRAPH, ["signal"], plain_functions(GRAPH), images)
+    with pytest.raises(BadInput, match="no adaptive clock"):
+        fit_clocks(GRAPH, Schedule(name="full"), {"signal": drifting()}, update_rate=0.5)
+    with pytest.raises(BadInput, match="share of frames"):
+        fit_clocks(GRAPH, SCHEDULES["adaptive"], {"signal": drifting()}, update_rate=0.0)
+
+
+def test_calibrating_a_bundle_changes_thresholds_and_goldens_only(tiny_bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "copy"
+    shutil.copytree(tiny_bundle, path)
+    before = load_bundle(path)
+    steps: list[tuple[int, int]] = []
+    source = "street:[size=64x96,frames=24,seed=8]"
+    report = calibrate_clock(path, source, 0.2, progress=lambda done, total: steps.append((done, total)))
+    after = load_bundle(path)
+    after.check_files()
+    clock = after.manifest.schedule("adaptive").clocks["deep"]
+    assert isinstance(clock, Adaptive)
+    assert report.thresholds == {"deep": clock.threshold} and clock.max_age == 10
+    assert report.update_rate <= 0.2 and report.frames == 24 and steps[-1][0] == 24
+    old, new = (bundle.manifest for bundle in (before, after))
+    assert {n: f for n, f in old.files.items() if "adaptive" not in n} == {
+        n: f for n, f in new.files.items() if "adaptive" not in n
+    }
+    assert new.calibration["source"] == source
+    fired = new.variants[0].golden["adaptive"].fired
+    wanted = [
+        index == 0 or change["deep"] >= clock.threshold or stale(fired, index, clock.max_age)
+        for index, change in enumerate(new.variants[0].golden["adaptive"].changes)
+    ]
+    assert ["deep" in stages for stages in fired] == wanted
+    same = msgspec.structs.replace(new, schedules=old.schedules, variants=old.variants, calibration={}, files={})
+    assert same == msgspec.structs.replace(old, calibration={}, files={})
+
+
+def stale(fired: Sequence[tuple[str, ...]], index: int, max_age: int) -> bool:
+    return not any("deep" in stages for stages in fired[index - max_age : index])
+
+
+def test_a_failed_calibration_leaves_the_bundle_alone(tiny_bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "copy"
+    shutil.copytree(tiny_bundle, path)
+    manifest = (path / "manifest.json").read_bytes()
+    for source, schedule in (
+        ("street:[size=64x96,frames=4]", "adaptive"),
+        ("nowhere.mp4", "adaptive"),
+        ("street:", "full"),
+    ):
+        with pytest.raises(BadInput):
+            calibrate_clock(path, source, 0.5, schedule, frames=12)
+    with pytest.raises(BadInput, match="known: full"):
+        calibrate_clock(path, "street:", 0.5, "nothing")
+    assert (path / "manifest.json").read_bytes() == manifest
