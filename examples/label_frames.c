@@ -19,7 +19,8 @@ static uint8_t* read_ppm(const char* path, uint32_t* height, uint32_t* width) {
   uint8_t* pixels = NULL;
   unsigned w = 0, h = 0, top = 0;
   if (!file) return NULL;
-  if (fscanf(file, "P6 %u %u %u", &w, &h, &top) == 3 && fgetc(file) != EOF && top == 255 && w && h && w <= 16384 && h <= 16384) {
+  if (fscanf(file, "P6 %u %u %u", &w, &h, &top) == 3 && fgetc(file) != EOF && top == 255 && w && h && w <= 16384 &&
+      h <= 16384) {
     const size_t bytes = (size_t)w * h * 3;
     pixels = malloc(bytes);
     if (pixels && fread(pixels, 1, bytes, file) != bytes) {

@@ -23,7 +23,8 @@ namespace {
 using Plane = nb::ndarray<const uint8_t, nb::device::cpu>;
 using Bytes = nb::ndarray<nb::numpy, uint8_t>;
 
-// (InvalidArgument, BackendFailed, BadBundle, Unavailable, Internal); never destroyed: the interpreter may be gone by then.
+// (InvalidArgument, BackendFailed, BadBundle, Unavailable, Internal); never destroyed: the interpreter may be gone by
+// then.
 nb::object& error_types() {
   static auto* types = new nb::object;
   return *types;
@@ -46,8 +47,8 @@ Bytes copy_of(const uint8_t* data, size_t rows, size_t columns, size_t stride) {
 
 class Pipeline {
  public:
-  Pipeline(const std::string& bundle, const std::optional<std::string>& schedule, const std::string& backend, const std::string& precision,
-           uint32_t threads, bool network_size, const std::string& onnxruntime) {
+  Pipeline(const std::string& bundle, const std::optional<std::string>& schedule, const std::string& backend,
+           const std::string& precision, uint32_t threads, bool network_size, const std::string& onnxruntime) {
     evss_options options;
     evss_options_init(&options);
     options.schedule = schedule ? schedule->c_str() : nullptr;
@@ -72,8 +73,8 @@ class Pipeline {
     evss_pipeline_close(&handle_);
   }
 
-  bool try_send(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes, uint32_t matrix, uint32_t range,
-                int64_t pts_us, uint64_t sequence) {
+  bool try_send(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes, uint32_t matrix,
+                uint32_t range, int64_t pts_us, uint64_t sequence) {
     evss_frame frame;
     evss_frame_init(&frame);
     frame.format = format;
@@ -154,7 +155,8 @@ class Pipeline {
     info.struct_size = sizeof info;
     raise_if_failed(evss_pipeline_info(handle_, &info));
     nb::list stages, outputs, schedules;
-    for (uint32_t i = 0; i < info.num_stages; ++i) stages.append(nb::make_tuple(info.stages[i].name, info.stages[i].macs));
+    for (uint32_t i = 0; i < info.num_stages; ++i)
+      stages.append(nb::make_tuple(info.stages[i].name, info.stages[i].macs));
     for (uint32_t i = 0; i < info.num_schedules; ++i) schedules.append(info.schedules[i]);
     for (uint32_t i = 0; i < info.num_outputs; ++i) {
       const evss_output_info& output = info.outputs[i];
@@ -190,15 +192,19 @@ constexpr const char* kDtypes[] = {"float32", "float16", "uint8", "int8", "int32
 
 nb::object array_over(const evss_tensor_desc& tensor, const void* data, bool writable) {
   const nb::object numpy = nb::module_::import_("numpy");
-  const nb::object view = nb::steal(writable ? PyMemoryView_FromMemory(static_cast<char*>(const_cast<void*>(data)), static_cast<Py_ssize_t>(tensor.bytes), PyBUF_WRITE)
-                                             : PyMemoryView_FromMemory(static_cast<char*>(const_cast<void*>(data)), static_cast<Py_ssize_t>(tensor.bytes), PyBUF_READ));
+  const nb::object view =
+      nb::steal(writable ? PyMemoryView_FromMemory(static_cast<char*>(const_cast<void*>(data)),
+                                                   static_cast<Py_ssize_t>(tensor.bytes), PyBUF_WRITE)
+                         : PyMemoryView_FromMemory(static_cast<char*>(const_cast<void*>(data)),
+                                                   static_cast<Py_ssize_t>(tensor.bytes), PyBUF_READ));
   nb::list shape;
   for (uint32_t i = 0; i < tensor.rank; ++i) shape.append(tensor.shape[i]);
   return numpy.attr("frombuffer")(view, kDtypes[tensor.dtype]).attr("reshape")(nb::tuple(shape));
 }
 
 // Calls function(*inputs), which returns one array per output; what it returns is copied into the outputs.
-int32_t call_python(void* user, const evss_stage_desc* stage, const void* const* inputs, void* const* outputs, char* error, size_t size) {
+int32_t call_python(void* user, const evss_stage_desc* stage, const void* const* inputs, void* const* outputs,
+                    char* error, size_t size) {
   nb::gil_scoped_acquire hold;
   try {
     nb::list arguments;
@@ -262,9 +268,11 @@ NB_MODULE(_native, module) {
   module.def("bundle_check", [](const std::string& path) { raise_if_failed(evss_bundle_check(path.c_str())); });
   module.def("register_operation", &register_operation);
   module.def("unregister_operation", &unregister_operation);
-  module.def("overlay", &overlay, "image"_a.noconvert(), "labels"_a.noconvert(), "palette"_a.noconvert(), "alpha"_a, "out"_a.noconvert());
+  module.def("overlay", &overlay, "image"_a.noconvert(), "labels"_a.noconvert(), "palette"_a.noconvert(), "alpha"_a,
+             "out"_a.noconvert());
   nb::class_<Pipeline>(module, "Pipeline")
-      .def(nb::init<const std::string&, const std::optional<std::string>&, const std::string&, const std::string&, uint32_t, bool, const std::string&>())
+      .def(nb::init<const std::string&, const std::optional<std::string>&, const std::string&, const std::string&,
+                    uint32_t, bool, const std::string&>())
       .def("close", &Pipeline::close)
       .def("try_send", &Pipeline::try_send)
       .def("receive", &Pipeline::receive)

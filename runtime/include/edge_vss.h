@@ -31,28 +31,26 @@ extern "C" {
 
 typedef enum evss_status {
   EVSS_OK = 0,
-  EVSS_AGAIN = 1,               /* not an error: take the result first (send), or send a frame first (receive) */
-  EVSS_END_OF_STREAM = 2,       /* not an error: evss_finish was called and every result was taken */
-  EVSS_INVALID_ARGUMENT = -1,   /* what was passed cannot be used; nothing changed */
-  EVSS_BACKEND_FAILED = -2,     /* an engine failed; the stream state was reset */
-  EVSS_BAD_BUNDLE = -3,         /* the bundle is missing, changed, of another version or inconsistent */
-  EVSS_UNAVAILABLE = -4,        /* the backend, library or variant asked for is not there */
-  EVSS_INTERNAL = -5            /* a fault of the library, memory included */
+  EVSS_AGAIN = 1,             /* not an error: take the result first (send), or send a frame first (receive) */
+  EVSS_END_OF_STREAM = 2,     /* not an error: evss_finish was called and every result was taken */
+  EVSS_INVALID_ARGUMENT = -1, /* what was passed cannot be used; nothing changed */
+  EVSS_BACKEND_FAILED = -2,   /* an engine failed; the stream state was reset */
+  EVSS_BAD_BUNDLE = -3,       /* the bundle is missing, changed, of another version or inconsistent */
+  EVSS_UNAVAILABLE = -4,      /* the backend, library or variant asked for is not there */
+  EVSS_INTERNAL = -5          /* a fault of the library, memory included */
 } evss_status;
 
 typedef enum evss_format { EVSS_NV12, EVSS_I420, EVSS_YUYV, EVSS_BGR, EVSS_RGB, EVSS_GREY } evss_format;
 typedef enum evss_matrix { EVSS_BT601, EVSS_BT709 } evss_matrix;
 typedef enum evss_range { EVSS_LIMITED, EVSS_FULL } evss_range;
-typedef enum evss_dtype {
-  EVSS_FLOAT32, EVSS_FLOAT16, EVSS_UINT8, EVSS_INT8, EVSS_INT32, EVSS_INT64
-} evss_dtype;
+typedef enum evss_dtype { EVSS_FLOAT32, EVSS_FLOAT16, EVSS_UINT8, EVSS_INT8, EVSS_INT32, EVSS_INT64 } evss_dtype;
 typedef enum evss_label_size {
-  EVSS_LABELS_SOURCE,           /* label maps have the size of the frame, the fit undone */
-  EVSS_LABELS_NETWORK           /* label maps have the size of the network's input */
+  EVSS_LABELS_SOURCE, /* label maps have the size of the frame, the fit undone */
+  EVSS_LABELS_NETWORK /* label maps have the size of the network's input */
 } evss_label_size;
 typedef enum evss_flag {
-  EVSS_FLAG_RESET = 1u << 0,    /* the first frame after a reset */
-  EVSS_FLAG_REUSED = 1u << 1,   /* no stage wrote an output: the label map is the one before */
+  EVSS_FLAG_RESET = 1u << 0,     /* the first frame after a reset */
+  EVSS_FLAG_REUSED = 1u << 1,    /* no stage wrote an output: the label map is the one before */
   EVSS_FLAG_RECOMPUTED = 1u << 2 /* scores held NaN or infinity; the state was reset and the frame computed again */
 } evss_flag;
 
@@ -64,28 +62,28 @@ EVSS_API const char* evss_last_error(void);
 /* ---- Frames ---------------------------------------------------------------------------------------------------- */
 
 typedef struct evss_frame {
-  uint32_t struct_size;         /* set by evss_frame_init() */
-  uint32_t format;              /* evss_format */
-  uint32_t width, height;       /* pixels, 1..16384 */
-  const uint8_t* planes[3];     /* as many as the format has */
-  uint32_t strides[3];          /* bytes from row to row */
-  uint32_t matrix, range;       /* evss_matrix, evss_range; YUV only */
-  int64_t pts_us;               /* capture clock, microseconds, strictly increasing between resets */
-  uint64_t sequence;            /* counts camera frames, dropped ones included; strictly increasing between resets */
+  uint32_t struct_size;     /* set by evss_frame_init() */
+  uint32_t format;          /* evss_format */
+  uint32_t width, height;   /* pixels, 1..16384 */
+  const uint8_t* planes[3]; /* as many as the format has */
+  uint32_t strides[3];      /* bytes from row to row */
+  uint32_t matrix, range;   /* evss_matrix, evss_range; YUV only */
+  int64_t pts_us;           /* capture clock, microseconds, strictly increasing between resets */
+  uint64_t sequence;        /* counts camera frames, dropped ones included; strictly increasing between resets */
 } evss_frame;
 EVSS_API void evss_frame_init(evss_frame* frame);
 
 /* ---- Opening --------------------------------------------------------------------------------------------------- */
 
 typedef struct evss_options {
-  uint32_t struct_size;         /* set by evss_options_init() */
-  uint32_t threads;             /* for engines and pixels together; 0 = one per core */
-  uint32_t label_size;          /* evss_label_size */
+  uint32_t struct_size; /* set by evss_options_init() */
+  uint32_t threads;     /* for engines and pixels together; 0 = one per core */
+  uint32_t label_size;  /* evss_label_size */
   uint32_t reserved;
-  const char* schedule;         /* NULL = the bundle's first */
-  const char* backend;          /* NULL or "auto" = the first variant that is available */
-  const char* precision;        /* NULL or "auto" = any */
-  const char* onnxruntime;      /* path of libonnxruntime; NULL = EDGE_VSS_ONNXRUNTIME, then the loader's search */
+  const char* schedule;    /* NULL = the bundle's first */
+  const char* backend;     /* NULL or "auto" = the first variant that is available */
+  const char* precision;   /* NULL or "auto" = any */
+  const char* onnxruntime; /* path of libonnxruntime; NULL = EDGE_VSS_ONNXRUNTIME, then the loader's search */
 } evss_options;
 EVSS_API void evss_options_init(evss_options* options);
 
@@ -100,28 +98,28 @@ EVSS_API evss_status evss_bundle_check(const char* bundle);
 
 typedef struct evss_stage_info {
   const char* name;
-  uint64_t macs;                /* multiply-adds of one firing */
+  uint64_t macs; /* multiply-adds of one firing */
 } evss_stage_info;
 typedef struct evss_output_info {
   const char* name;
   uint32_t num_classes;
   const char* const* class_names;
-  const uint8_t* colours;       /* num_classes * 3, RGB */
+  const uint8_t* colours; /* num_classes * 3, RGB */
 } evss_output_info;
 typedef struct evss_info {
   uint32_t struct_size;
   uint32_t input_height, input_width;
   uint32_t threads;
-  const char* name;             /* of the bundle */
+  const char* name; /* of the bundle */
   const char* variant;
   const char* backend;
   const char* precision;
-  const char* schedule;         /* the one in force */
+  const char* schedule; /* the one in force */
   uint32_t num_stages, num_outputs, num_schedules;
   const evss_stage_info* stages;
   const evss_output_info* outputs;
   const char* const* schedules;
-  const char* simd;             /* instruction set of the pixel kernels */
+  const char* simd; /* instruction set of the pixel kernels */
   const char* backend_version;
 } evss_info;
 /* Set info->struct_size = sizeof(evss_info) first. */
@@ -134,30 +132,30 @@ EVSS_API evss_status evss_pipeline_info(const evss_pipeline* pipeline, evss_info
 EVSS_API evss_status evss_send_frame(evss_pipeline* pipeline, const evss_frame* frame);
 
 typedef struct evss_label_map {
-  const char* name;             /* of the output */
-  const uint8_t* labels;        /* height rows of width class ids, stride bytes apart */
+  const char* name;      /* of the output */
+  const uint8_t* labels; /* height rows of width class ids, stride bytes apart */
   uint32_t height, width, stride;
-  uint32_t age_frames;          /* how far the camera frame it was computed from lies behind */
+  uint32_t age_frames; /* how far the camera frame it was computed from lies behind */
   double age_ms;
 } evss_label_map;
 typedef struct evss_stage_result {
   const char* name;
-  int32_t fired;                /* 0 or 1 */
-  int32_t age_frames;           /* of its newest output; -1: has not fired since the reset */
-  double change;                /* signal of its adaptive clock, in [0, 1]; -1: none */
-  double ms;                    /* time of this firing, 0 where it did not fire */
+  int32_t fired;      /* 0 or 1 */
+  int32_t age_frames; /* of its newest output; -1: has not fired since the reset */
+  double change;      /* signal of its adaptive clock, in [0, 1]; -1: none */
+  double ms;          /* time of this firing, 0 where it did not fire */
 } evss_stage_result;
 typedef struct evss_result {
   uint32_t struct_size;
-  uint32_t flags;               /* evss_flag */
+  uint32_t flags; /* evss_flag */
   uint64_t sequence;
   int64_t pts_us;
   uint32_t num_outputs, num_stages;
   const evss_label_map* outputs;
-  const evss_stage_result* stages; /* in graph order */
+  const evss_stage_result* stages;    /* in graph order */
   double pre_ms, engines_ms, post_ms; /* engines_ms: from the first stage's start to the last one's end */
-  double latency_ms;            /* from evss_send_frame's start to the label maps */
-  uint64_t refused;             /* frames refused since the pipeline was opened */
+  double latency_ms;                  /* from evss_send_frame's start to the label maps */
+  uint64_t refused;                   /* frames refused since the pipeline was opened */
 } evss_result;
 /* Fills a result; set result->struct_size = sizeof(evss_result) first. EVSS_AGAIN: no frame was sent. */
 EVSS_API evss_status evss_receive(evss_pipeline* pipeline, evss_result* result);
@@ -184,20 +182,20 @@ typedef struct evss_tensor_desc {
   const char* name;
   const int64_t* shape;
   uint32_t rank;
-  uint32_t dtype;               /* evss_dtype, as stored */
-  float scale;                  /* real = scale * (stored - zero_point) */
+  uint32_t dtype; /* evss_dtype, as stored */
+  float scale;    /* real = scale * (stored - zero_point) */
   int32_t zero_point;
   size_t bytes;
 } evss_tensor_desc;
 
 typedef struct evss_stage_desc {
   const char* name;
-  const void* data;             /* engine file, NULL for an operation; valid during engine_create only */
+  const void* data; /* engine file, NULL for an operation; valid during engine_create only */
   size_t bytes;
   uint32_t num_inputs, num_outputs;
   const evss_tensor_desc* inputs;
   const evss_tensor_desc* outputs;
-  uint32_t threads;             /* this engine may use */
+  uint32_t threads; /* this engine may use */
 } evss_stage_desc;
 
 /* A backend that lives outside this library. Functions return 0 on success; on failure they write a line into
@@ -207,7 +205,7 @@ typedef struct evss_stage_desc {
 typedef struct evss_backend {
   uint32_t struct_size;
   int32_t host_accessible;
-  const char* name;             /* copied */
+  const char* name; /* copied */
   void* user;
   int32_t (*available)(void* user, char* why_not, size_t size);
   void* (*allocate)(void* user, size_t bytes);

@@ -48,16 +48,20 @@ class Folder : public BundleFiles {
     const std::string path = root_ + "/" + name;
     // Links are followed, but only as far as the bundle reaches.
     std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr), std::free);
-    if (!real) throw bad_bundle(root_ + ": " + name + (errno == ENOENT ? " is missing" : std::string(": ") + std::strerror(errno)));
+    if (!real)
+      throw bad_bundle(root_ + ": " + name +
+                       (errno == ENOENT ? " is missing" : std::string(": ") + std::strerror(errno)));
     if (std::strncmp(real.get(), (real_root_ + "/").c_str(), real_root_.size() + 1) != 0) {
       throw bad_bundle(root_ + ": " + name + " leads out of the bundle");
     }
     struct stat info;
-    if (stat(real.get(), &info) != 0 || !S_ISREG(info.st_mode)) throw bad_bundle(root_ + ": " + name + " is not a file");
+    if (stat(real.get(), &info) != 0 || !S_ISREG(info.st_mode))
+      throw bad_bundle(root_ + ": " + name + " is not a file");
     const File file(std::fopen(real.get(), "rb"));
     if (!file) throw bad_bundle(root_ + ": " + name + ": " + std::strerror(errno));
     const uint64_t bytes = size_of(file.get(), root_ + ": " + name);
-    if (bytes > limit) throw bad_bundle(root_ + ": " + name + " was changed after the bundle was written (larger than declared)");
+    if (bytes > limit)
+      throw bad_bundle(root_ + ": " + name + " was changed after the bundle was written (larger than declared)");
     return read_bytes(file.get(), bytes, root_ + ": " + name);
   }
 
@@ -82,7 +86,8 @@ class Zip : public BundleFiles {
     const std::string tail = read_bytes(file.get(), tail_size, path_);
     const size_t end = tail.rfind(std::string("PK\5\6", 4));
     if (end == std::string::npos || end + 22 > tail.size()) throw bad_bundle(path_ + ": neither a folder nor a zip");
-    const uint64_t count = little(&tail[end + 10], 2), bytes = little(&tail[end + 12], 4), at = little(&tail[end + 16], 4);
+    const uint64_t count = little(&tail[end + 10], 2), bytes = little(&tail[end + 12], 4),
+                   at = little(&tail[end + 16], 4);
     if (at + bytes > size) throw bad_bundle(path_ + ": broken zip");
     std::fseek(file.get(), static_cast<long>(at), SEEK_SET);
     parse(read_bytes(file.get(), bytes, path_), count);
@@ -92,8 +97,10 @@ class Zip : public BundleFiles {
     const auto found = entries_.find(name);
     if (found == entries_.end()) throw bad_bundle(path_ + ": " + name + " is missing");
     const Entry& entry = found->second;
-    if (entry.method != 0) throw bad_bundle(path_ + ": " + name + " is compressed; a bundle is a folder or an uncompressed zip");
-    if (entry.bytes > limit) throw bad_bundle(path_ + ": " + name + " was changed after the bundle was written (larger than declared)");
+    if (entry.method != 0)
+      throw bad_bundle(path_ + ": " + name + " is compressed; a bundle is a folder or an uncompressed zip");
+    if (entry.bytes > limit)
+      throw bad_bundle(path_ + ": " + name + " was changed after the bundle was written (larger than declared)");
     const File file = open();
     std::fseek(file.get(), static_cast<long>(entry.at), SEEK_SET);
     const std::string head = read_bytes(file.get(), 30, path_);
@@ -117,7 +124,8 @@ class Zip : public BundleFiles {
   void parse(const std::string& directory, uint64_t count) {
     size_t at = 0;
     for (uint64_t i = 0; i < count; ++i) {
-      if (at + 46 > directory.size() || directory.compare(at, 4, "PK\1\2", 4) != 0) throw bad_bundle(path_ + ": broken zip");
+      if (at + 46 > directory.size() || directory.compare(at, 4, "PK\1\2", 4) != 0)
+        throw bad_bundle(path_ + ": broken zip");
       const char* head = &directory[at];
       const size_t name = little(head + 28, 2), more = little(head + 30, 2) + little(head + 32, 2);
       if (at + 46 + name > directory.size()) throw bad_bundle(path_ + ": broken zip");

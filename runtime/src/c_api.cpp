@@ -65,9 +65,12 @@ evss_status evss_pipeline_open(const char* bundle, const evss_options* options, 
     if (!bundle) return refuse(EVSS_INVALID_ARGUMENT, "bundle is NULL");
     evss::PipelineOptions wanted;
     if (options) {
-      if (options->struct_size < sizeof *options) return refuse(EVSS_INVALID_ARGUMENT, "options.struct_size is not set; call evss_options_init first");
-      if (options->threads > 256) return refuse(EVSS_INVALID_ARGUMENT, "threads must be 0..256, got " + std::to_string(options->threads));
-      if (options->label_size > EVSS_LABELS_NETWORK) return refuse(EVSS_INVALID_ARGUMENT, "label_size is not an evss_label_size");
+      if (options->struct_size < sizeof *options)
+        return refuse(EVSS_INVALID_ARGUMENT, "options.struct_size is not set; call evss_options_init first");
+      if (options->threads > 256)
+        return refuse(EVSS_INVALID_ARGUMENT, "threads must be 0..256, got " + std::to_string(options->threads));
+      if (options->label_size > EVSS_LABELS_NETWORK)
+        return refuse(EVSS_INVALID_ARGUMENT, "label_size is not an evss_label_size");
       wanted.threads = static_cast<int>(options->threads);
       wanted.network_size = options->label_size == EVSS_LABELS_NETWORK;
       wanted.schedule = options->schedule ? options->schedule : "";
@@ -96,7 +99,8 @@ evss_status evss_bundle_check(const char* bundle) {
 
 evss_status evss_pipeline_info(const evss_pipeline* pipeline, evss_info* info) {
   return guarded([&] {
-    if (!pipeline || !info || info->struct_size < sizeof *info) return refuse(EVSS_INVALID_ARGUMENT, "pipeline or info is NULL, or info.struct_size is not set");
+    if (!pipeline || !info || info->struct_size < sizeof *info)
+      return refuse(EVSS_INVALID_ARGUMENT, "pipeline or info is NULL, or info.struct_size is not set");
     pipeline->pipeline.info(info);
     return EVSS_OK;
   });
@@ -111,7 +115,8 @@ evss_status evss_send_frame(evss_pipeline* pipeline, const evss_frame* frame) {
 
 evss_status evss_receive(evss_pipeline* pipeline, evss_result* result) {
   return guarded([&] {
-    if (!pipeline || !result || result->struct_size == 0) return refuse(EVSS_INVALID_ARGUMENT, "pipeline or result is NULL, or result.struct_size is not set");
+    if (!pipeline || !result || result->struct_size == 0)
+      return refuse(EVSS_INVALID_ARGUMENT, "pipeline or result is NULL, or result.struct_size is not set");
     return pipeline->pipeline.receive(result);
   });
 }
@@ -148,14 +153,25 @@ evss_status evss_read_tensor(evss_pipeline* pipeline, const char* tensor, void* 
   });
 }
 
-evss_status evss_overlay(const uint8_t* image, uint32_t format, uint32_t image_stride, const uint8_t* labels, uint32_t label_stride,
-                         uint32_t height, uint32_t width, const uint8_t* palette, uint32_t num_classes, double alpha, uint8_t* out,
-                         uint32_t out_stride) {
+evss_status evss_overlay(const uint8_t* image, uint32_t format, uint32_t image_stride, const uint8_t* labels,
+                         uint32_t label_stride, uint32_t height, uint32_t width, const uint8_t* palette,
+                         uint32_t num_classes, double alpha, uint8_t* out, uint32_t out_stride) {
   return guarded([&] {
-    const bool sizes = width >= 1 && height >= 1 && width <= 16384 && height <= 16384 && image_stride >= width * 3 && out_stride >= width * 3 && label_stride >= width;
-    if (!image || !labels || !palette || !out || (format != EVSS_RGB && format != EVSS_BGR)) return refuse(EVSS_INVALID_ARGUMENT, "overlay takes RGB or BGR images, labels and a palette");
-    if (!sizes || num_classes > 256 || !(alpha >= 0.0 && alpha <= 1.0)) return refuse(EVSS_INVALID_ARGUMENT, "overlay: a size, stride, class count or alpha is out of range");
-    const evss::OverlayArgs args = {labels, label_stride, image, image_stride, format == EVSS_RGB ? evss::ChannelOrder::kRgb : evss::ChannelOrder::kBgr, out, out_stride, static_cast<int>(width)};
+    const bool sizes = width >= 1 && height >= 1 && width <= 16384 && height <= 16384 && image_stride >= width * 3 &&
+                       out_stride >= width * 3 && label_stride >= width;
+    if (!image || !labels || !palette || !out || (format != EVSS_RGB && format != EVSS_BGR))
+      return refuse(EVSS_INVALID_ARGUMENT, "overlay takes RGB or BGR images, labels and a palette");
+    if (!sizes || num_classes > 256 || !(alpha >= 0.0 && alpha <= 1.0))
+      return refuse(EVSS_INVALID_ARGUMENT, "overlay: a size, stride, class count or alpha is out of range");
+    const evss::OverlayArgs args = {labels,
+                                    label_stride,
+                                    image,
+                                    image_stride,
+                                    format == EVSS_RGB ? evss::ChannelOrder::kRgb : evss::ChannelOrder::kBgr,
+                                    out,
+                                    out_stride,
+                                    static_cast<int>(width),
+                                    static_cast<int>(height)};
     evss::overlay(evss::Palette(palette, static_cast<int>(num_classes), alpha), args, 0, static_cast<int>(height));
     return EVSS_OK;
   });

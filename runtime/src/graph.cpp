@@ -24,7 +24,8 @@ void check_tensor(const Graph& graph, int index) {
   }
   const int limit = tensor.lives == Lives::kRing ? kMaxRing : 1;
   if (tensor.depth < 1 || tensor.depth > limit) throw bad_bundle(where + " has depth " + std::to_string(tensor.depth));
-  if (tensor.reset_to_zero && tensor.lives != Lives::kState) throw bad_bundle(where + " resets to zero, which only a state can");
+  if (tensor.reset_to_zero && tensor.lives != Lives::kState)
+    throw bad_bundle(where + " resets to zero, which only a state can");
   if (index == graph.image) {
     if (!graph.writers[index].empty() || tensor.lives != Lives::kFrame) {
       throw bad_bundle(where + " is the image: it lives one frame and no stage writes it");
@@ -49,7 +50,8 @@ void check_reads(const Graph& graph) {
 
 void check_cycles(const Graph& graph) {
   StageMask done = 0;
-  const StageMask all = graph.stages.size() == kMaxStages ? ~StageMask{0} >> 1 : (StageMask{1} << graph.stages.size()) - 1;
+  const StageMask all =
+      graph.stages.size() == kMaxStages ? ~StageMask{0} >> 1 : (StageMask{1} << graph.stages.size()) - 1;
   for (bool progress = true; progress && done != all;) {
     progress = false;
     for (size_t i = 0; i < graph.stages.size(); ++i) {
@@ -104,7 +106,8 @@ const char* dtype_name(evss_dtype dtype) {
 
 void finish_graph(Graph& graph) {
   if (graph.stages.empty()) throw bad_bundle("a graph needs at least one stage");
-  if (graph.stages.size() > kMaxStages) throw bad_bundle("a graph has at most " + std::to_string(kMaxStages) + " stages");
+  if (graph.stages.size() > kMaxStages)
+    throw bad_bundle("a graph has at most " + std::to_string(kMaxStages) + " stages");
   if (graph.outputs.empty()) throw bad_bundle("a graph needs at least one output");
   graph.writers.assign(graph.tensors.size(), {});
   for (size_t i = 0; i < graph.stages.size(); ++i) {
@@ -127,7 +130,8 @@ void check_clocks(const Graph& graph, const Schedule& schedule) {
     const Clock& clock = schedule.clocks[i];
     const std::string where = "schedule '" + schedule.name + "', stage '" + graph.stages[i].name + "': ";
     if (clock.period < 1 || clock.period > 256 || clock.offset < 0 || clock.offset >= clock.period) {
-      throw bad_bundle(where + "period " + std::to_string(clock.period) + " with offset " + std::to_string(clock.offset));
+      throw bad_bundle(where + "period " + std::to_string(clock.period) + " with offset " +
+                       std::to_string(clock.offset));
     }
     if (clock.guard.ring >= 0 && graph.tensors[clock.guard.ring].lives != Lives::kRing) {
       throw bad_bundle(where + "guard names '" + graph.tensors[clock.guard.ring].name + "', which is not a ring");
@@ -152,7 +156,8 @@ void check_clocks(const Graph& graph, const Schedule& schedule) {
         }
       }
     }
-    if (!schedule.signal_delayed[i] && reached[clock.signal]) throw bad_bundle(what + "is computed from the stage it is to fire");
+    if (!schedule.signal_delayed[i] && reached[clock.signal])
+      throw bad_bundle(what + "is computed from the stage it is to fire");
   }
 }
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
-#include "clockwork.h"
 #include "fields.h"
+#include "manifest_parts.h"
 
 namespace evss {
 
@@ -12,24 +12,6 @@ namespace {
 
 constexpr int kSchema = 1;
 constexpr int kMaxSide = 16384;
-constexpr int64_t kAnyInt = int64_t{1} << 53;
-
-void check_name(const std::string& kind, const std::string& name) {
-  const auto word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-'; };
-  const bool good = !name.empty() && name.size() <= 128 && (std::isalpha(static_cast<unsigned char>(name[0])) || name[0] == '_') &&
-                    std::all_of(name.begin(), name.end(), word);
-  if (!good) throw bad_bundle(kind + " name '" + name + "' is not a letter followed by letters, digits or '_.-'");
-}
-
-template <class List>
-void check_names(const std::string& kind, const List& list) {
-  if (list.empty()) throw bad_bundle("there is no " + kind);
-  std::set<std::string> seen;
-  for (const auto& item : list) {
-    check_name(kind, item.name);
-    if (!seen.insert(item.name).second) throw bad_bundle("two " + kind + "s are called '" + item.name + "'");
-  }
-}
 
 // Plain relative paths only: letters, digits, '_', '-' and inner dots, parts separated by '/'.
 void check_path(const std::string& path) {
@@ -40,128 +22,6 @@ void check_path(const std::string& path) {
     start = c == '/';
   }
   if (!good) throw bad_bundle("file path '" + path + "' is not a plain relative path");
-}
-
-evss_dtype read_dtype(Fields& fields, const char* key, int otherwise = -1) {
-  return static_cast<evss_dtype>(fields.choice(key, {"float32", "float16", "uint8", "int8", "int32", "int64"}, otherwise));
-}
-
-int tensor_named(const Graph& graph, const std::string& name, const std::string& where) {
-  const int index = graph.tensor_index(name);
-  if (index < 0) throw bad_bundle(where + " names tensor '" + name + "', which is not declared");
-  return index;
-}
-
-Tensor read_tensor(const Json& json, const std::string& where) {
-  Fields fields(json, where);
-  Tensor tensor;
-  tensor.name = fields.text("name");
-  for (const Json& extent : fields.list("shape")) {
-    tensor.shape.push_back(Fields::as_whole(extent, -kAnyInt, kAnyInt, where + ".shape"));
-  }
-  tensor.dtype = read_dtype(fields, "dtype", EVSS_FLOAT32);
-  tensor.lives = static_cast<Lives>(fields.choice("lives", {"frame", "state", "ring"}, 0));
-  tensor.depth = static_cast<int>(fields.whole("depth", -1024, 1024, 1));
-  tensor.reset_to_zero = fields.choice("reset", {"invalid", "zero"}, 0) == 1;
-  fields.done();
-  return tensor;
-}
-
-Stage read_stage(const Json& json, const Graph& graph, const std::string& where) {
-  Fields fields(json, where);
-  Stage stage;
-  stage.name = fields.text("name");
-  for (const Json& item : fields.list("inputs")) {
-    Fields input(item, where + ".inputs");
-    Read read;
-    read.tensor = tensor_named(graph, input.text("tensor"), "input of stage '" + stage.name + "'");
-    read.version = static_cast<int>(input.whole("version", -1024, 1024, 0));
-    input.done();
-    stage.inputs.push_back(read);
-  }
-  for (const Json& item : fields.list("outputs")) {
-    stage.outputs.push_back(tensor_named(graph, Fields::as_text(item, where), "output of stage '" + stage.name + "'"));
-  }
-  stage.macs = static_cast<uint64_t>(fields.whole("macs", 0, kAnyInt, 0));
-  stage.params = static_cast<uint64_t>(fields.whole("params", 0, kAnyInt, 0));
-  fields.done();
-  return stage;
-}
-
-Graph read_graph(const Json& json) {
-  Fields fields(json, "graph");
-  Graph graph;
-  for (const Json& item : fields.list("tensors")) graph.tensors.push_back(read_tensor(item, "graph.tensors"));
-  check_names("tensor", graph.tensors);
-  graph.image = tensor_named(graph, fields.text("image"), "image");
-  for (const Json& item : fields.list("stages")) graph.stages.push_back(read_stage(item, graph, "graph.stages"));
-  check_names("stage", graph.stages);
-  for (const Json& item : fields.list("outputs")) {
-    graph.outputs.push_back(tensor_named(graph, Fields::as_text(item, "graph.outputs"), "output"));
-  }
-  fields.done();
-  finish_graph(graph);
-  return graph;
-}
-
-Clock read_clock(const Json& json, const Graph& graph, const std::string& where) {
-  Fields fields(json, where);
-  Clock clock;
-  clock.kind = static_cast<ClockKind>(fields.choice("kind", {"always", "never", "every", "cycle", "adaptive"}));
-  if (clock.kind == ClockKind::kEvery) {
-    clock.period = static_cast<int>(fields.whole("k", -1, 4096));
-    clock.offset = static_cast<int>(fields.whole("offset", -1, 4096, 0));
-  } else if (clock.kind == ClockKind::kCycle) {
-    clock.period = static_cast<int>(fields.whole("count", -1, 4096));
-    clock.offset = static_cast<int>(fields.whole("index", -1, 4096));
-  } else if (clock.kind == ClockKind::kAdaptive) {
-    Fields signal(fields.get("signal"), where + ".signal");
-    clock.signal = tensor_named(graph, signal.text("tensor"), where + ".signal");
-    clock.relative = signal.choice("kind", {"labels", "relative"}, 0) == 1;
-    signal.done();
-    clock.threshold = fields.number("threshold");
-    clock.max_age = fields.whole("max_age", -1, kAnyInt, 8);
-  }
-  const Json* guard = fields.find("guard");
-  if (guard && !guard->is_null()) {
-    Fields inner(*guard, where + ".guard");
-    clock.guard.ring = tensor_named(graph, inner.text("ring"), where + ".guard");
-    clock.guard.when_full = inner.choice("when", {"full", "filling"}) == 0;
-    inner.done();
-  }
-  fields.done();
-  return clock;
-}
-
-Schedule read_schedule(const Json& json, const Graph& graph) {
-  Fields fields(json, "schedules");
-  Schedule schedule;
-  schedule.name = fields.text("name");
-  const std::string where = "schedule '" + schedule.name + "'";
-  schedule.clocks.resize(graph.stages.size());
-  schedule.signal_delayed.resize(graph.stages.size());
-  for (const Stage& stage : graph.stages) schedule.delayed.emplace_back(stage.inputs.size(), false);
-  for (const auto& item : fields.object_or_empty("clocks").items()) {
-    const int stage = graph.stage_index(item.key());
-    if (stage < 0) throw bad_bundle(where + " has a clock for stage '" + item.key() + "', which the graph lacks");
-    schedule.clocks[stage] = read_clock(item.value(), graph, where + ", stage '" + item.key() + "'");
-  }
-  for (const Json& item : fields.list_or_empty("delays")) {
-    Fields edge(item, where + ".delays");
-    const std::string stage_name = edge.text("stage"), tensor_name = edge.text("tensor");
-    edge.done();
-    const int stage = graph.stage_index(stage_name), tensor = graph.tensor_index(tensor_name);
-    bool found = false;
-    for (size_t k = 0; stage >= 0 && tensor >= 0 && k < graph.stages[stage].inputs.size(); ++k) {
-      const Read& read = graph.stages[stage].inputs[k];
-      if (read.tensor != tensor || read.version != 0 || graph.tensors[tensor].lives == Lives::kRing) continue;
-      schedule.delayed[stage][k] = schedule.signal_delayed[stage] = schedule.any_delay = found = true;
-    }
-    if (!found) throw bad_bundle(where + " delays '" + tensor_name + "' into '" + stage_name + "', which does not read it 'now'");
-  }
-  fields.done();
-  check_schedule(graph, schedule);
-  return schedule;
 }
 
 void read_three(const Json& json, const std::string& where, double* out) {
@@ -200,10 +60,12 @@ void check_output(const Graph& graph, const OutputSpec& output) {
   if (!graph.is_output(output.tensor)) throw bad_bundle(where + "its tensor is not an output of the graph");
   const Tensor& tensor = graph.tensors[output.tensor];
   const bool labels = output.kind == OutputKind::kLabels;
-  if (tensor.shape.size() != (labels ? 3u : 4u) || tensor.shape[0] != 1) throw bad_bundle(where + "its tensor has another rank");
+  if (tensor.shape.size() != (labels ? 3u : 4u) || tensor.shape[0] != 1)
+    throw bad_bundle(where + "its tensor has another rank");
   const int64_t count = static_cast<int64_t>(output.classes.size());
   const int64_t channels = labels ? count : output.kind == OutputKind::kBinary ? 2 : tensor.shape[1];
-  if (output.kind == OutputKind::kBinary && tensor.shape[1] != 1) throw bad_bundle(where + "a binary output has one channel");
+  if (output.kind == OutputKind::kBinary && tensor.shape[1] != 1)
+    throw bad_bundle(where + "a binary output has one channel");
   if (count < 1 || count > 255 || count != channels) {
     throw bad_bundle(where + std::to_string(count) + " classes for " + std::to_string(channels) + " score channels");
   }
@@ -253,7 +115,9 @@ void read_thresholds(Fields& fields, const Manifest& manifest, const std::string
       const int stage = manifest.graph.stage_index(inner.key());
       const bool fits = schedule != manifest.schedules.end() && stage >= 0 &&
                         schedule->clocks[stage].kind == ClockKind::kAdaptive && threshold >= 0.0 && threshold <= 1.0;
-      if (!fits) throw bad_bundle(where + ": a threshold of schedule '" + item.key() + "', stage '" + inner.key() + "' fits no clock");
+      if (!fits)
+        throw bad_bundle(where + ": a threshold of schedule '" + item.key() + "', stage '" + inner.key() +
+                         "' fits no clock");
       variant->thresholds[item.key()][inner.key()] = threshold;
     }
   }
@@ -291,7 +155,8 @@ Variant read_variant(const Json& json, const Manifest& manifest) {
     Storage& storage = variant.storage[tensor_named(graph, item.key(), where)];
     storage.dtype = read_dtype(inner, "dtype");
     const double scale = inner.number("scale", 1.0);
-    const int64_t limit = int64_t{1} << (8 * dtype_bytes(storage.dtype) - 1 > 40 ? 40 : 8 * dtype_bytes(storage.dtype) - 1);
+    const int64_t limit =
+        int64_t{1} << (8 * dtype_bytes(storage.dtype) - 1 > 40 ? 40 : 8 * dtype_bytes(storage.dtype) - 1);
     storage.zero_point = static_cast<int>(inner.whole("zero_point", -limit, limit, 0));
     storage.scale = static_cast<float>(scale);
     inner.done();
@@ -301,7 +166,8 @@ Variant read_variant(const Json& json, const Manifest& manifest) {
   for (const auto& item : fields.object_or_empty("golden").items()) {
     Fields inner(item.value(), where + ".golden");
     for (const char* key : {"labels", "tolerance", "fired", "changes", "age_frames"}) inner.get(key);
-    if (!manifest.files.count(inner.text("labels"))) throw bad_bundle(where + ": golden of schedule '" + item.key() + "' has no file");
+    if (!manifest.files.count(inner.text("labels")))
+      throw bad_bundle(where + ": golden of schedule '" + item.key() + "' has no file");
     inner.done();
   }
   fields.done();
@@ -329,7 +195,8 @@ Manifest read_manifest(const Json& json) {
   Manifest manifest;
   const int64_t schema = fields.whole("schema", -kAnyInt, kAnyInt);
   if (schema != kSchema) {
-    throw bad_bundle("schema version " + std::to_string(schema) + " is not known, this build reads " + std::to_string(kSchema));
+    throw bad_bundle("schema version " + std::to_string(schema) + " is not known, this build reads " +
+                     std::to_string(kSchema));
   }
   manifest.name = fields.text("name");
   manifest.graph = read_graph(fields.get("graph"));
@@ -349,7 +216,8 @@ Manifest read_manifest(const Json& json) {
     }
   }
   const std::string golden = fields.text("golden_frames", "");
-  if (!golden.empty() && !manifest.files.count(golden)) throw bad_bundle("golden frames '" + golden + "' are not among the files");
+  if (!golden.empty() && !manifest.files.count(golden))
+    throw bad_bundle("golden frames '" + golden + "' are not among the files");
   fields.object_or_empty("calibration");
   fields.object_or_empty("provenance");
   fields.done();
@@ -375,7 +243,8 @@ std::vector<Schedule> schedules_of(const Manifest& manifest, const Variant& vari
   for (Schedule& schedule : schedules) {
     const auto found = variant.thresholds.find(schedule.name);
     if (found == variant.thresholds.end()) continue;
-    for (const auto& item : found->second) schedule.clocks[manifest.graph.stage_index(item.first)].threshold = item.second;
+    for (const auto& item : found->second)
+      schedule.clocks[manifest.graph.stage_index(item.first)].threshold = item.second;
   }
   return schedules;
 }

@@ -4,8 +4,6 @@
 #include <cstring>
 #include <thread>
 
-#include "half.h"
-
 namespace evss {
 
 namespace {
@@ -33,15 +31,10 @@ FrameView view_of(const evss_frame& frame) {
   return view;
 }
 
-template <class T>
-std::unique_ptr<T> need(std::unique_ptr<T> made, const std::string& error) {
-  if (!made) throw bad_bundle(error);
-  return made;
-}
-
 }  // namespace
 
-Pipeline::Pipeline(const std::string& path, const PipelineOptions& options) : bundle_(path), network_size_(options.network_size) {
+Pipeline::Pipeline(const std::string& path, const PipelineOptions& options)
+    : bundle_(path), network_size_(options.network_size) {
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   threads_ = options.threads > 0 ? options.threads : std::max(1, cores);
   load(options);
@@ -84,7 +77,8 @@ void Pipeline::load(const PipelineOptions& options) {
   }
   // Stages that read late values can run side by side: they share the threads out.
   if (schedules[first].any_delay) {
-    lanes += static_cast<int>(std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
+    lanes += static_cast<int>(
+        std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
   stages_ = std::make_unique<Stages>(bundle_, *variant_, std::move(backend), slots, std::max(1, threads_ / lanes));
@@ -95,8 +89,7 @@ void Pipeline::load(const PipelineOptions& options) {
   input_type(image.dtype);
   if (!stages_->backend().host_accessible()) image_.resize(image.bytes);
   for (const OutputSpec& spec : manifest.outputs) {
-    outputs_.emplace_back();
-    outputs_.back().spec = &spec;
+    outputs_.emplace_back(spec, stages_->tensor(spec.tensor), stages_->backend());
   }
 }
 
@@ -109,8 +102,8 @@ void Pipeline::describe() {
       names_[i].classes.push_back(info.name.c_str());
       names_[i].colours.insert(names_[i].colours.end(), info.colour, info.colour + 3);
     }
-    output_infos_.push_back({manifest.outputs[i].name.c_str(), static_cast<uint32_t>(names_[i].classes.size()), names_[i].classes.data(),
-                             names_[i].colours.data()});
+    output_infos_.push_back({manifest.outputs[i].name.c_str(), static_cast<uint32_t>(names_[i].classes.size()),
+                             names_[i].classes.data(), names_[i].colours.data()});
   }
   for (const Schedule& schedule : manifest.schedules) schedule_names_.push_back(schedule.name.c_str());
   backend_version_ = stages_->backend().version();
@@ -143,11 +136,13 @@ const char* Pipeline::refusal(const evss_frame& frame) const {
   if (frame.struct_size < sizeof(evss_frame)) return "frame.struct_size is not set; call evss_frame_init first";
   if (frame.format > EVSS_GREY) return "frame.format is not an evss_format";
   if (frame.matrix > EVSS_BT709 || frame.range > EVSS_FULL) return "frame.matrix or frame.range is not known";
-  if (frame.width < 1 || frame.height < 1 || frame.width > kMaxSide || frame.height > kMaxSide) return "frame size is not within 1..16384";
+  if (frame.width < 1 || frame.height < 1 || frame.width > kMaxSide || frame.height > kMaxSide)
+    return "frame size is not within 1..16384";
   const PixelFormat format = static_cast<PixelFormat>(frame.format);
   for (int i = 0; i < plane_count(format); ++i) {
     if (!frame.planes[i]) return "a plane of the frame is NULL";
-    if (frame.strides[i] < static_cast<uint32_t>(plane_row_bytes(format, i, static_cast<int>(frame.width)))) return "a stride of the frame is shorter than its row";
+    if (frame.strides[i] < static_cast<uint32_t>(plane_row_bytes(format, i, static_cast<int>(frame.width))))
+      return "a stride of the frame is shorter than its row";
   }
   if (seen_ && frame.pts_us <= last_pts_us_) return "pts_us must increase";
   if (seen_ && frame.sequence <= last_sequence_) return "sequence must increase";
@@ -164,7 +159,8 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
   if (const char* reason = refusal(frame)) {
     ++refused_;
     *why = reason;
-    if (seen_ && frame.pts_us <= last_pts_us_) *why += ": got " + std::to_string(frame.pts_us) + " after " + std::to_string(last_pts_us_);
+    if (seen_ && frame.pts_us <= last_pts_us_)
+      *why += ": got " + std::to_string(frame.pts_us) + " after " + std::to_string(last_pts_us_);
     return EVSS_INVALID_ARGUMENT;
   }
   const FrameView view = view_of(frame);
@@ -174,14 +170,14 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
   bool good = compute(view, frame, &status);
   const double labelled = now_ms();
   bool finite = true;
-  for (Output& output : outputs_) finite = good && finite && label(&output);
+  for (LabelMaker& output : outputs_) finite = good && finite && make_labels(&output);
   if (good && !finite) {
     // A network that diverged may have poisoned its state: once more, from scratch.
     result_.flags |= EVSS_FLAG_RECOMPUTED;
     scheduler_->reset();
     good = compute(view, frame, &status);
     finite = true;
-    for (Output& output : outputs_) finite = good && finite && label(&output);
+    for (LabelMaker& output : outputs_) finite = good && finite && make_labels(&output);
     if (good && !finite) {
       std::snprintf(status.message, sizeof status.message, "the scores hold NaN or infinity");
       good = false;
@@ -226,55 +222,14 @@ void Pipeline::fit_to(const FrameView& view) {
   config.scale = image.scale;
   config.zero_point = image.zero_point;
   std::string error;
-  preprocessor_ = need(Preprocessor::create(config, &error), error);
+  preprocessor_ = Preprocessor::create(config, &error);
+  if (!preprocessor_) throw bad_bundle(error);
   const FitGeometry& fit = preprocessor_->geometry();
   const Rect& inside = fit.network_rect;
   scheduler_->set_valid(static_cast<double>(inside.y) / input.height, static_cast<double>(inside.x) / input.width,
-                        static_cast<double>(inside.y + inside.height) / input.height, static_cast<double>(inside.x + inside.width) / input.width);
-  for (Output& output : outputs_) make_output(&output, fit);
-}
-
-void Pipeline::make_output(Output* output, const FitGeometry& fit) {
-  const OutputSpec& spec = *output->spec;
-  const TensorDesc& tensor = stages_->tensor(spec.tensor);
-  const size_t rank = tensor.shape.size();
-  const int grid_height = static_cast<int>(tensor.shape[rank - 2]), grid_width = static_cast<int>(tensor.shape[rank - 1]);
-  output->height = network_size_ ? fit.network_height : fit.source_height;
-  output->width = network_size_ ? fit.network_width : fit.source_width;
-  const AxisMap x = (network_size_ ? grid_map_for_network_x : grid_map_for_source_x)(fit, grid_width, spec.corners);
-  const AxisMap y = (network_size_ ? grid_map_for_network_y : grid_map_for_source_y)(fit, grid_height, spec.corners);
-  const bool labels = spec.kind == OutputKind::kLabels;
-  std::string error;
-  if (labels || spec.nearest) {
-    LabelResizerConfig config;
-    config.type = !labels || tensor.dtype == EVSS_UINT8 ? LabelType::kUint8 : tensor.dtype == EVSS_INT32 ? LabelType::kInt32 : LabelType::kInt64;
-    config.grid_width = grid_width;
-    config.grid_height = grid_height;
-    config.out_width = output->width;
-    config.out_height = output->height;
-    config.x_to_grid = x;
-    config.y_to_grid = y;
-    output->resizer = need(LabelResizer::create(config, &error), error);
-  }
-  if (!labels) {
-    ScoreUpsamplerConfig config;
-    config.kind = spec.kind == OutputKind::kBinary ? ScoreKind::kBinary : ScoreKind::kScores;
-    config.type = tensor.dtype == EVSS_UINT8 ? ScoreType::kUint8 : tensor.dtype == EVSS_INT8 ? ScoreType::kInt8 : ScoreType::kFloat32;
-    config.channels = static_cast<int>(tensor.shape[1]);
-    config.grid_width = grid_width;
-    config.grid_height = grid_height;
-    config.out_width = spec.nearest ? grid_width : output->width;
-    config.out_height = spec.nearest ? grid_height : output->height;
-    config.x_to_grid = spec.nearest ? AxisMap{} : x;
-    config.y_to_grid = spec.nearest ? AxisMap{} : y;
-    config.ignored = spec.ignored;
-    config.threshold = static_cast<float>(tensor.zero_point);
-    output->upsampler = need(ScoreUpsampler::create(config, &error), error);
-    if (spec.nearest) output->grid.resize(static_cast<size_t>(grid_width) * grid_height);
-  }
-  if (!stages_->backend().host_accessible()) output->host.resize(tensor.bytes);
-  if (tensor.dtype == EVSS_FLOAT16) output->widened.resize(tensor.bytes / 2);
-  output->labels.assign(static_cast<size_t>(output->height) * output->width, 0);
+                        static_cast<double>(inside.y + inside.height) / input.height,
+                        static_cast<double>(inside.x + inside.width) / input.width);
+  for (LabelMaker& output : outputs_) output.fit_to(fit, network_size_);
 }
 
 bool Pipeline::compute(const FrameView& view, const evss_frame& frame, Status* status) {
@@ -301,53 +256,34 @@ bool Pipeline::compute(const FrameView& view, const evss_frame& frame, Status* s
       status);
 }
 
-const void* Pipeline::host_value(Output* output) {
-  const int tensor = output->spec->tensor;
-  const void* address = stages_->memory(tensor, scheduler_->clockwork().newest_slot(tensor));
-  if (!output->host.empty()) {
-    stages_->backend().copy_out(output->host.data(), address, output->host.size());
-    address = output->host.data();
-  }
-  if (output->widened.empty()) return address;
-  widen(static_cast<const uint16_t*>(address), output->widened.data(), output->widened.size());
-  return output->widened.data();
-}
-
-// Writes the label map. False: scores that decide a label are not finite.
-bool Pipeline::label(Output* output) {
-  if (!scheduler_->clockwork().is_fresh(output->spec->tensor)) {
+// Writes a label map, where its tensor is new. False: scores that decide a label are not finite.
+bool Pipeline::make_labels(LabelMaker* output) {
+  const int tensor = output->spec().tensor;
+  if (!scheduler_->clockwork().is_fresh(tensor)) {
     result_.flags |= EVSS_FLAG_REUSED;
     return true;
   }
-  const void* value = host_value(output);
-  std::atomic<bool> finite{true};
-  if (output->upsampler) {
-    const ScoreUpsamplerConfig& to = output->upsampler->config();
-    uint8_t* labels = output->resizer ? output->grid.data() : output->labels.data();
-    pool_->rows(to.out_height, 16, [&](int first, int last) {
-      if (!output->upsampler->run(value, labels, to.out_width, first, last)) finite = false;
-    });
-    value = labels;
-  }
-  if (output->resizer) {
-    pool_->rows(output->height, 32, [&](int first, int last) { output->resizer->run(value, output->labels.data(), output->width, first, last); });
-  }
-  return finite;
+  return output->run(stages_->memory(tensor, scheduler_->clockwork().newest_slot(tensor)), *pool_);
 }
 
 void Pipeline::fill_result(const evss_frame& frame) {
   const Clockwork& clockwork = scheduler_->clockwork();
   const Manifest& manifest = bundle_.manifest();
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    const Origin origin = clockwork.origin(outputs_[i].spec->tensor);
-    const uint32_t width = static_cast<uint32_t>(outputs_[i].width);
-    result_outputs_[i] = {outputs_[i].spec->name.c_str(), outputs_[i].labels.data(), static_cast<uint32_t>(outputs_[i].height), width, width,
-                          static_cast<uint32_t>(frame.sequence - origin.sequence), static_cast<double>(frame.pts_us - origin.pts_us) / 1000.0};
+    const Origin origin = clockwork.origin(outputs_[i].spec().tensor);
+    const uint32_t width = static_cast<uint32_t>(outputs_[i].width());
+    result_outputs_[i] = {outputs_[i].spec().name.c_str(),
+                          outputs_[i].labels(),
+                          static_cast<uint32_t>(outputs_[i].height()),
+                          width,
+                          width,
+                          static_cast<uint32_t>(frame.sequence - origin.sequence),
+                          static_cast<double>(frame.pts_us - origin.pts_us) / 1000.0};
   }
   for (size_t i = 0; i < result_stages_.size(); ++i) {
     const Scheduler::StageRun& run = scheduler_->runs()[i];
-    result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired ? 1 : 0, static_cast<int32_t>(clockwork.stage_age(static_cast<int>(i))),
-                         run.change, run.ms};
+    result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired ? 1 : 0,
+                         static_cast<int32_t>(clockwork.stage_age(static_cast<int>(i))), run.change, run.ms};
   }
   result_.sequence = frame.sequence;
   result_.pts_us = frame.pts_us;
@@ -388,8 +324,11 @@ void Pipeline::read_tensor(const std::string& name, void* out, size_t bytes) {
   const int index = bundle_.manifest().graph.tensor_index(name);
   if (index < 0) throw Error(EVSS_INVALID_ARGUMENT, "the graph has no tensor '" + name + "'");
   const TensorDesc& tensor = stages_->tensor(index);
-  if (bytes != tensor.bytes) throw Error(EVSS_INVALID_ARGUMENT, "tensor '" + name + "' has " + std::to_string(tensor.bytes) + " bytes, got room for " + std::to_string(bytes));
-  if (!scheduler_->clockwork().has_value(index)) throw Error(EVSS_INVALID_ARGUMENT, "tensor '" + name + "' has no value yet");
+  if (bytes != tensor.bytes)
+    throw Error(EVSS_INVALID_ARGUMENT, "tensor '" + name + "' has " + std::to_string(tensor.bytes) +
+                                           " bytes, got room for " + std::to_string(bytes));
+  if (!scheduler_->clockwork().has_value(index))
+    throw Error(EVSS_INVALID_ARGUMENT, "tensor '" + name + "' has no value yet");
   if (!stages_->backend().copy_out(out, stages_->memory(index, scheduler_->clockwork().newest_slot(index)), bytes)) {
     throw Error(EVSS_BACKEND_FAILED, "copying tensor '" + name + "' failed");
   }

@@ -1,12 +1,12 @@
 // A loaded bundle that takes frames: pre-processing, the scheduler, and the label maps.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "bundle.h"
+#include "labels.h"
 #include "scheduler.h"
 #include "stages.h"
 
@@ -28,20 +28,11 @@ class Pipeline {
   evss_status receive(evss_result* result);
   void finish() { finished_ = true; }
   void reset();
-  void set_schedule(const std::string& name);  // throws Error
+  void set_schedule(const std::string& name);                          // throws Error
   void read_tensor(const std::string& name, void* out, size_t bytes);  // throws Error
   void info(evss_info* info) const;
 
  private:
-  struct Output {
-    const OutputSpec* spec = nullptr;
-    std::unique_ptr<ScoreUpsampler> upsampler;
-    std::unique_ptr<LabelResizer> resizer;
-    std::vector<uint8_t> labels, grid;  // the label map; labels of the score grid, for nearest upsampling
-    std::vector<char> host;             // copy of the tensor, where the backend's memory is elsewhere
-    std::vector<float> widened;         // float16 scores as float32
-    int height = 0, width = 0;
-  };
   struct Names {
     std::vector<const char*> classes;
     std::vector<uint8_t> colours;
@@ -51,10 +42,8 @@ class Pipeline {
   void describe();
   const char* refusal(const evss_frame& frame) const;
   void fit_to(const FrameView& view);
-  void make_output(Output* output, const FitGeometry& fit);
   bool compute(const FrameView& view, const evss_frame& frame, Status* status);
-  bool label(Output* output);
-  const void* host_value(Output* output);
+  bool make_labels(LabelMaker* output);
   void fill_result(const evss_frame& frame);
 
   Bundle bundle_;
@@ -66,7 +55,7 @@ class Pipeline {
   std::unique_ptr<ParallelFor> pool_;
   std::unique_ptr<Preprocessor> preprocessor_;
   std::vector<char> image_;  // where the backend's memory is elsewhere
-  std::vector<Output> outputs_;
+  std::vector<LabelMaker> outputs_;
 
   bool pending_ = false, finished_ = false, after_reset_ = true, seen_ = false;
   uint64_t last_sequence_ = 0, refused_ = 0;

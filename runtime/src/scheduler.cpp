@@ -13,7 +13,8 @@ namespace {
 constexpr StageMask bit(int stage) { return StageMask{1} << stage; }
 }  // namespace
 
-Scheduler::Scheduler(const Graph& graph, std::vector<Schedule> schedules, Stages& stages, const std::vector<int>& slots, int workers)
+Scheduler::Scheduler(const Graph& graph, std::vector<Schedule> schedules, Stages& stages, const std::vector<int>& slots,
+                     int workers)
     : graph_(graph),
       schedules_(std::move(schedules)),
       stages_(stages),
@@ -54,7 +55,8 @@ void Scheduler::reset() {
     // A stored zero is the zero point; whole bytes of it are enough for the 8-bit types, 0 for all others.
     const bool quantised = tensor.dtype == EVSS_UINT8 || tensor.dtype == EVSS_INT8;
     std::fill(zeros_.begin(), zeros_.end(), quantised ? static_cast<char>(tensor.zero_point) : 0);
-    stages_.backend().copy_in(stages_.memory(static_cast<int>(i), clockwork_.newest_slot(static_cast<int>(i))), zeros_.data(), tensor.bytes);
+    stages_.backend().copy_in(stages_.memory(static_cast<int>(i), clockwork_.newest_slot(static_cast<int>(i))),
+                              zeros_.data(), tensor.bytes);
   }
 }
 
@@ -63,7 +65,8 @@ void Scheduler::set_valid(double top, double left, double bottom, double right) 
   std::copy(valid, valid + 4, valid_);
 }
 
-bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_image, const void* context, Status* status) {
+bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_image, const void* context,
+                          Status* status) {
   std::fill(runs_.begin(), runs_.end(), StageRun{});
   first_begin_ms_ = last_end_ms_ = 0.0;
   if (!clockwork_.begin(sequence, pts_us)) return abandon(status, clockwork_.problem());
@@ -89,7 +92,8 @@ bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_i
       stage = other;
     }
     if (pending_ & Clockwork::kImageBit) {
-      if (!write_image(context, clockwork_.newest_slot(graph_.image))) return abandon(status, "copying the image to the device failed");
+      if (!write_image(context, clockwork_.newest_slot(graph_.image)))
+        return abandon(status, "copying the image to the device failed");
       pending_ &= ~Clockwork::kImageBit;
     } else if (stage >= 0) {
       jobs_[stage].binding = stages_.binding(stage, clockwork_);
@@ -116,7 +120,8 @@ void Scheduler::settle_clocks() {
   for (size_t i = 0; i < runs_.size(); ++i) {
     const int stage = static_cast<int>(i);
     const bool open = (pending_ & bit(stage)) && !(decided_ & bit(stage)) && !(started_ & bit(stage));
-    if (!open || schedule().clocks[i].kind != ClockKind::kAdaptive || (clockwork_.waits_for(stage) & pending_)) continue;
+    if (!open || schedule().clocks[i].kind != ClockKind::kAdaptive || (clockwork_.waits_for(stage) & pending_))
+      continue;
     decided_ |= bit(stage);
     if (!decide(stage)) pending_ &= ~bit(stage);
   }
@@ -148,7 +153,8 @@ double Scheduler::change(int stage, const void* value) const {
   const TensorDesc& tensor = stages_.tensor(clock.signal);
   const void* reference = references_[stage].value.data();
   if (clock.relative) {
-    const double found = relative_change(static_cast<const float*>(value), static_cast<const float*>(reference), tensor.bytes / sizeof(float));
+    const double found = relative_change(static_cast<const float*>(value), static_cast<const float*>(reference),
+                                         tensor.bytes / sizeof(float));
     return std::min(1.0, found);
   }
   const int height = static_cast<int>(tensor.shape[1]), width = static_cast<int>(tensor.shape[2]);
@@ -158,11 +164,13 @@ double Scheduler::change(int stage, const void* value) const {
     while (i < size && (i + 0.5) / size < limit) ++i;
     return i;
   };
-  const Rect inside = {first(valid_[1], width), first(valid_[0], height), first(valid_[3], width) - first(valid_[1], width),
+  const Rect inside = {first(valid_[1], width), first(valid_[0], height),
+                       first(valid_[3], width) - first(valid_[1], width),
                        first(valid_[2], height) - first(valid_[0], height)};
   const int64_t positions = int64_t{1} * inside.width * inside.height;
   if (positions == 0) return 0.0;
-  return static_cast<double>(count_changed(LabelType::kUint8, value, width, reference, width, inside)) / static_cast<double>(positions);
+  return static_cast<double>(count_changed(LabelType::kUint8, value, width, reference, width, inside)) /
+         static_cast<double>(positions);
 }
 
 // The ready stage with the most work; settled clocks only.
@@ -188,7 +196,8 @@ bool Scheduler::finish_job(const Job& job, Status* status) {
     return false;
   }
   if (clockwork_.fired(job.stage)) return true;
-  std::snprintf(status->message, sizeof status->message, "tensor '%s' %s", graph_.tensors[clockwork_.problem_tensor()].name.c_str(), clockwork_.problem());
+  std::snprintf(status->message, sizeof status->message, "tensor '%s' %s",
+                graph_.tensors[clockwork_.problem_tensor()].name.c_str(), clockwork_.problem());
   return status->ok = false;
 }
 

@@ -19,7 +19,8 @@ class Scheduler {
   };
 
   /// `workers`: threads beside the calling one that may run stages.
-  Scheduler(const Graph& graph, std::vector<Schedule> schedules, Stages& stages, const std::vector<int>& slots, int workers);
+  Scheduler(const Graph& graph, std::vector<Schedule> schedules, Stages& stages, const std::vector<int>& slots,
+            int workers);
 
   void set_schedule(int index);
   const Schedule& schedule() const { return schedules_[current_]; }
@@ -31,8 +32,10 @@ class Scheduler {
   /// for the image. False: `status` says what failed; the state has been reset.
   template <class WriteImage>
   bool run(uint64_t sequence, int64_t pts_us, const WriteImage& write_image, Status* status) {
-    return run_frame(sequence, pts_us, [](const void* context, int slot) { return (*static_cast<const WriteImage*>(context))(slot); },
-                     &write_image, status);
+    return run_frame(
+        sequence, pts_us,
+        [](const void* context, int slot) { return (*static_cast<const WriteImage*>(context))(slot); }, &write_image,
+        status);
   }
 
   const Clockwork& clockwork() const { return clockwork_; }

@@ -9,7 +9,8 @@ namespace {
 constexpr int kMaxBindings = 4096;
 }
 
-Stages::Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend, const std::vector<int>& slots, int threads)
+Stages::Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend,
+               const std::vector<int>& slots, int threads)
     : graph_(bundle.manifest().graph), backend_(std::move(backend)), slots_(slots) {
   describe(graph_, variant);
   memory_.resize(tensors_.size());
@@ -79,11 +80,13 @@ void Stages::find_variables(const Graph& graph, int index) {
   for (Variable& variable : variables) {
     variable.stride = stride;
     stride *= slots_[variable.tensor];
-    if (stride > kMaxBindings) throw bad_bundle("stage '" + stage.name + "' can meet too many combinations of versions");
+    if (stride > kMaxBindings)
+      throw bad_bundle("stage '" + stage.name + "' can meet too many combinations of versions");
   }
 }
 
-int Stages::slot_for(const Read& read, int input, const std::vector<Variable>& variables, const std::vector<int>& values) const {
+int Stages::slot_for(const Read& read, int input, const std::vector<Variable>& variables,
+                     const std::vector<int>& values) const {
   const int slots = slots_[read.tensor];
   for (size_t v = 0; v < variables.size(); ++v) {
     const Variable& variable = variables[v];
@@ -101,10 +104,12 @@ void Stages::prepare_all(const Graph& graph, int index) {
   for (const Variable& variable : variables) count *= slots_[variable.tensor];
   std::vector<int> values(variables.size());
   for (int binding = 0; binding < count; ++binding) {
-    for (size_t v = 0; v < variables.size(); ++v) values[v] = binding / variables[v].stride % slots_[variables[v].tensor];
+    for (size_t v = 0; v < variables.size(); ++v)
+      values[v] = binding / variables[v].stride % slots_[variables[v].tensor];
     std::vector<void*> inputs, outputs;
     for (size_t k = 0; k < stage.inputs.size(); ++k) {
-      inputs.push_back(memory_[stage.inputs[k].tensor][slot_for(stage.inputs[k], static_cast<int>(k), variables, values)]);
+      inputs.push_back(
+          memory_[stage.inputs[k].tensor][slot_for(stage.inputs[k], static_cast<int>(k), variables, values)]);
     }
     for (int tensor : stage.outputs) {
       int slot = 0;
@@ -121,7 +126,8 @@ uint32_t Stages::binding(int stage, const Clockwork& clockwork) const {
   int binding = 0;
   for (const Variable& variable : variables_[stage]) {
     const int slots = slots_[variable.tensor];
-    const int found = variable.output >= 0 ? clockwork.write_slot(variable.tensor) : clockwork.read_slot(stage, variable.input);
+    const int found =
+        variable.output >= 0 ? clockwork.write_slot(variable.tensor) : clockwork.read_slot(stage, variable.input);
     binding += (found + variable.lead + slots) % slots * variable.stride;
   }
   return static_cast<uint32_t>(binding);

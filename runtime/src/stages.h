@@ -17,7 +17,8 @@ class Bundle;
 class Stages {
  public:
   /// `slots` as for Clockwork; `threads` is what one engine may use. Throws Error.
-  Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend, const std::vector<int>& slots, int threads);
+  Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend, const std::vector<int>& slots,
+         int threads);
   ~Stages();
   Stages(const Stages&) = delete;
   Stages& operator=(const Stages&) = delete;
@@ -34,8 +35,8 @@ class Stages {
   // A slot number that varies from frame to frame. Versions of one tensor that a network asks for move together.
   struct Variable {
     int tensor = 0;
-    int input = -1;   // read through this input, or
-    int output = -1;  // written through this output
+    int input = -1;     // read through this input, or
+    int output = -1;    // written through this output
     bool base = false;  // the slot that was newest before the frame, else the slot of one `now` input
     int lead = 0;       // slots between what is found there and the base
     int stride = 1;
@@ -44,7 +45,8 @@ class Stages {
   void describe(const Graph& graph, const Variant& variant);
   void find_variables(const Graph& graph, int stage);
   void prepare_all(const Graph& graph, int stage);
-  int slot_for(const Read& read, int input, const std::vector<Variable>& variables, const std::vector<int>& values) const;
+  int slot_for(const Read& read, int input, const std::vector<Variable>& variables,
+               const std::vector<int>& values) const;
 
   const Graph& graph_;
   std::unique_ptr<Backend> backend_;

@@ -178,7 +178,9 @@ def test_both_readers_refuse(bundle: Path, case: str) -> None:
     refused_by_both(bundle)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": 1}', "[" * 100_000, '{"schema": 1e400}', "\xff\xfe"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"schema": 1}', "[" * 100_000, '{"schema": 1e400}', "\xff\xfe"]
+)
 def test_both_readers_refuse_what_is_no_manifest(bundle: Path, text: str) -> None:
     (bundle / "manifest.json").write_bytes(text.encode("latin-1"))
     refused_by_both(bundle)
@@ -266,8 +268,13 @@ def test_no_mutation_of_a_manifest_gets_past_one_reader_alone(tmp_path_factory: 
             break
         target = target[key]
     values = st.one_of(
-        st.none(), st.booleans(), st.integers(-3, 300), st.floats(-2, 2), st.sampled_from(["s1", "deep", "ring", ""]),
-        st.just([]), st.just({}),
+        st.none(),
+        st.booleans(),
+        st.integers(-3, 300),
+        st.floats(-2, 2),
+        st.sampled_from(["s1", "deep", "ring", ""]),
+        st.just([]),
+        st.just({}),
     )
     target[key] = data.draw(values)
     text = json.dumps(manifest).encode()

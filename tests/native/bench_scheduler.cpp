@@ -16,7 +16,9 @@
 
 namespace {
 
-double now_us() { return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now_us() {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 long resident_kib() {
   std::ifstream status("/proc/self/status");
@@ -83,14 +85,18 @@ int main(int argc, char** argv) {
     latency[at] = (end - begin) / 1000.0;
     beyond[at] = end - begin - 1000.0 * (engines + result.pre_ms + result.post_ms);
   }
-  const auto steady = [&](std::vector<double> values) { return std::vector<double>(values.begin() + warm_up, values.end()); };
+  const auto steady = [&](std::vector<double> values) {
+    return std::vector<double>(values.begin() + warm_up, values.end());
+  };
   const auto most = *std::max_element(allocations.begin() + warm_up, allocations.end());
   const auto least = *std::min_element(allocations.begin() + warm_up, allocations.end());
-  std::printf("{\"beyond_us_p50\": %.3f, \"beyond_us_p90\": %.3f, \"beyond_us_p99\": %.3f, \"latency_ms_p50\": %.4f, \"slowest_stage_ms_p50\": %.4f, "
-              "\"allocations_min\": %lld, \"allocations_max\": %lld, \"resident_growth_kib\": %ld}\n",
-              percentile(steady(beyond), 0.5), percentile(steady(beyond), 0.9), percentile(steady(beyond), 0.99), percentile(steady(latency), 0.5),
-              percentile(steady(slowest), 0.5), count ? static_cast<long long>(least) : -1, count ? static_cast<long long>(most) : -1,
-              resident_kib() - resident);
+  std::printf(
+      "{\"beyond_us_p50\": %.3f, \"beyond_us_p90\": %.3f, \"beyond_us_p99\": %.3f, \"latency_ms_p50\": %.4f, "
+      "\"slowest_stage_ms_p50\": %.4f, "
+      "\"allocations_min\": %lld, \"allocations_max\": %lld, \"resident_growth_kib\": %ld}\n",
+      percentile(steady(beyond), 0.5), percentile(steady(beyond), 0.9), percentile(steady(beyond), 0.99),
+      percentile(steady(latency), 0.5), percentile(steady(slowest), 0.5), count ? static_cast<long long>(least) : -1,
+      count ? static_cast<long long>(most) : -1, resident_kib() - resident);
   evss_pipeline_close(&pipeline);
   return 0;
 }

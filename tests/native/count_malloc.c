@@ -19,7 +19,6 @@ static void* from_early(size_t size) {
   return early + at;
 }
 
-
 __attribute__((visibility("default"))) void* malloc(size_t size) {
   static void* (*real)(size_t);
   static int looking;

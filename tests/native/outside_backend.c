@@ -56,7 +56,8 @@ static int32_t engine_create(void* user, const evss_stage_desc* stage, void** ma
   ++live_engines;
   return 0;
 }
-static int32_t prepare(void* made, uint32_t binding, void* const* inputs, void* const* outputs, char* error, size_t size) {
+static int32_t prepare(void* made, uint32_t binding, void* const* inputs, void* const* outputs, char* error,
+                       size_t size) {
   engine* self = made;
   if (binding >= kMaxBindings) {
     snprintf(error, size, "too many bindings");
@@ -86,12 +87,12 @@ static void engine_destroy(void* made) {
   free(made);
 }
 
-#define CHECK(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) {                                                 \
+#define CHECK(condition)                                                        \
+  do {                                                                          \
+    if (!(condition)) {                                                         \
       fprintf(stderr, "%d: %s: %s\n", __LINE__, #condition, evss_last_error()); \
-      return 1;                                                         \
-    }                                                                   \
+      return 1;                                                                 \
+    }                                                                           \
   } while (0)
 
 int main(int argc, char** argv) {
@@ -150,7 +151,8 @@ int main(int argc, char** argv) {
   stale.strides[0] = 24;
   stale.pts_us = 3;
   stale.sequence = 9;
-  CHECK(evss_send_frame(pipeline, &stale) == EVSS_INVALID_ARGUMENT && strstr(evss_last_error(), "pts_us must increase: got 3 after 4"));
+  CHECK(evss_send_frame(pipeline, &stale) == EVSS_INVALID_ARGUMENT &&
+        strstr(evss_last_error(), "pts_us must increase: got 3 after 4"));
   stale.planes[0] = NULL;
   stale.pts_us = 9;
   CHECK(evss_send_frame(pipeline, &stale) == EVSS_INVALID_ARGUMENT);

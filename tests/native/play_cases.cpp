@@ -32,9 +32,11 @@ std::string describe(evss_pipeline* pipeline, const std::vector<Output>& outputs
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     std::vector<char> value(outputs[i].bytes);
-    if (evss_read_tensor(pipeline, outputs[i].name.c_str(), value.data(), value.size()) != EVSS_OK) return evss_last_error();
+    if (evss_read_tensor(pipeline, outputs[i].name.c_str(), value.data(), value.size()) != EVSS_OK)
+      return evss_last_error();
     char text[64];
-    std::snprintf(text, sizeof text, "%s%u:%016llx", i ? "," : "", result.outputs[i].age_frames, static_cast<unsigned long long>(fnv(value)));
+    std::snprintf(text, sizeof text, "%s%u:%016llx", i ? "," : "", result.outputs[i].age_frames,
+                  static_cast<unsigned long long>(fnv(value)));
     values += text;
   }
   return fired + " " + ages + " " + values;
@@ -82,9 +84,11 @@ int play(const std::string& folder, uint32_t threads) {
     result.struct_size = sizeof result;
     std::getline(trace, line);
     std::string got = "no result";
-    if (evss_send_frame(pipeline, &frame) == EVSS_OK && evss_receive(pipeline, &result) == EVSS_OK) got = describe(pipeline, outputs, result);
+    if (evss_send_frame(pipeline, &frame) == EVSS_OK && evss_receive(pipeline, &result) == EVSS_OK)
+      got = describe(pipeline, outputs, result);
     if (got != line) {
-      std::fprintf(stderr, "%s, %u threads, frame %d\n  want %s\n  got  %s %s\n", folder.c_str(), threads, index, line.c_str(), got.c_str(), evss_last_error());
+      std::fprintf(stderr, "%s, %u threads, frame %d\n  want %s\n  got  %s %s\n", folder.c_str(), threads, index,
+                   line.c_str(), got.c_str(), evss_last_error());
       failed = 1;
     }
   }

@@ -7,7 +7,8 @@ namespace {
 
 class ExternalEngine : public Engine {
  public:
-  ExternalEngine(const evss_backend& table, void* engine, std::string stage) : table_(table), engine_(engine), stage_(std::move(stage)) {}
+  ExternalEngine(const evss_backend& table, void* engine, std::string stage)
+      : table_(table), engine_(engine), stage_(std::move(stage)) {}
   ~ExternalEngine() override { table_.engine_destroy(engine_); }
 
   void prepare(uint32_t binding, const std::vector<void*>& inputs, const std::vector<void*>& outputs) override {
@@ -18,7 +19,8 @@ class ExternalEngine : public Engine {
   }
   bool enqueue(uint32_t binding, Status* status) override {
     char message[200] = {0};
-    return table_.enqueue(engine_, binding, message, sizeof message) == 0 || fail(status, "stage '" + stage_ + "': " + message);
+    return table_.enqueue(engine_, binding, message, sizeof message) == 0 ||
+           fail(status, "stage '" + stage_ + "': " + message);
   }
   bool wait(Status* status) override {
     char message[200] = {0};
@@ -34,8 +36,8 @@ class ExternalEngine : public Engine {
 std::vector<evss_tensor_desc> views_of(const std::vector<TensorDesc>& tensors) {
   std::vector<evss_tensor_desc> views;
   for (const TensorDesc& t : tensors) {
-    views.push_back({t.name.c_str(), t.shape.data(), static_cast<uint32_t>(t.shape.size()), static_cast<uint32_t>(t.dtype), t.scale,
-                     t.zero_point, t.bytes});
+    views.push_back({t.name.c_str(), t.shape.data(), static_cast<uint32_t>(t.shape.size()),
+                     static_cast<uint32_t>(t.dtype), t.scale, t.zero_point, t.bytes});
   }
   return views;
 }
@@ -51,12 +53,17 @@ class ExternalBackend : public Backend {
   bool host_accessible() const override { return table_.host_accessible != 0; }
   void* allocate(size_t bytes) override {
     void* address = table_.allocate(table_.user, bytes);
-    if (!address) throw Error(EVSS_INTERNAL, std::string(table_.name) + ": out of memory: " + std::to_string(bytes) + " bytes");
+    if (!address)
+      throw Error(EVSS_INTERNAL, std::string(table_.name) + ": out of memory: " + std::to_string(bytes) + " bytes");
     return address;
   }
   void release(void* address) override { table_.release(table_.user, address); }
-  bool copy_in(void* to, const void* from, size_t bytes) override { return table_.copy_in(table_.user, to, from, bytes) == 0; }
-  bool copy_out(void* to, const void* from, size_t bytes) override { return table_.copy_out(table_.user, to, from, bytes) == 0; }
+  bool copy_in(void* to, const void* from, size_t bytes) override {
+    return table_.copy_in(table_.user, to, from, bytes) == 0;
+  }
+  bool copy_out(void* to, const void* from, size_t bytes) override {
+    return table_.copy_out(table_.user, to, from, bytes) == 0;
+  }
 
   std::unique_ptr<Engine> make_engine(const StageDesc& stage) override {
     const std::vector<evss_tensor_desc> inputs = views_of(stage.inputs), outputs = views_of(stage.outputs);
@@ -83,6 +90,8 @@ class ExternalBackend : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_external_backend(const evss_backend& backend) { return std::make_unique<ExternalBackend>(backend); }
+std::unique_ptr<Backend> make_external_backend(const evss_backend& backend) {
+  return std::make_unique<ExternalBackend>(backend);
+}
 
 }  // namespace evss

@@ -40,12 +40,15 @@ const Library& library(const std::string& wanted) {
     }
     why = dlerror();
   }
-  if (!handle) throw Error(EVSS_UNAVAILABLE, "onnxruntime is not available: " + why + "; pip install onnxruntime, or name libonnxruntime.so in EDGE_VSS_ONNXRUNTIME");
+  if (!handle)
+    throw Error(EVSS_UNAVAILABLE, "onnxruntime is not available: " + why +
+                                      "; pip install onnxruntime, or name libonnxruntime.so in EDGE_VSS_ONNXRUNTIME");
   const auto get_base = reinterpret_cast<const ort::ApiBase* (*)()>(dlsym(handle, "OrtGetApiBase"));
   const void* const* table = get_base ? get_base()->get_api(kApiVersion) : nullptr;
   if (!table) throw Error(EVSS_UNAVAILABLE, opened.path + " is not an ONNX Runtime of version 1.14 or newer");
   auto api = std::make_unique<ort::Api>(table);
-  if (api->create_env(ort::kError, "edge-vss", &opened.env)) throw Error(EVSS_UNAVAILABLE, "ONNX Runtime does not start");
+  if (api->create_env(ort::kError, "edge-vss", &opened.env))
+    throw Error(EVSS_UNAVAILABLE, "ONNX Runtime does not start");
   opened.version = get_base()->version_string();
   opened.api = std::move(api);
   return opened;
@@ -132,10 +135,12 @@ class OrtEngine : public Engine {
   // Inputs and outputs are matched by place; types and shapes must be the manifest's.
   void check_interface(const std::vector<TensorDesc>& tensors, bool input, std::vector<std::string>* names) {
     size_t count = 0;
-    check(input ? api_.session_get_input_count(session_.get(), &count) : api_.session_get_output_count(session_.get(), &count));
+    check(input ? api_.session_get_input_count(session_.get(), &count)
+                : api_.session_get_output_count(session_.get(), &count));
     const std::string where = "stage '" + stage_.name + "': its engine file ";
     if (count != tensors.size()) {
-      throw bad_bundle(where + "has " + std::to_string(count) + (input ? " inputs" : " outputs") + ", the manifest says " + std::to_string(tensors.size()));
+      throw bad_bundle(where + "has " + std::to_string(count) + (input ? " inputs" : " outputs") +
+                       ", the manifest says " + std::to_string(tensors.size()));
     }
     ort::Allocator* allocator = nullptr;
     check(api_.get_allocator_with_default_options(&allocator));
@@ -163,7 +168,8 @@ class OrtEngine : public Engine {
 
   ort::Value* value(const TensorDesc& tensor, void* address) {
     ort::Value* made = nullptr;
-    check(api_.create_tensor_with_data(memory_.get(), address, tensor.bytes, tensor.shape.data(), tensor.shape.size(), element_of(tensor.dtype), &made));
+    check(api_.create_tensor_with_data(memory_.get(), address, tensor.bytes, tensor.shape.data(), tensor.shape.size(),
+                                       element_of(tensor.dtype), &made));
     values_.emplace_back(made, api_.release_value);
     return made;
   }
@@ -192,6 +198,8 @@ class OrtBackend : public HostBackend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_onnxruntime_backend(const BackendOptions& options) { return std::make_unique<OrtBackend>(options); }
+std::unique_ptr<Backend> make_onnxruntime_backend(const BackendOptions& options) {
+  return std::make_unique<OrtBackend>(options);
+}
 
 }  // namespace evss

@@ -1,7 +1,8 @@
 // Engines without a library: exact whole-number arithmetic that tests can repeat in Python, bit for bit.
 //
 // An engine file is JSON: {"operation": "mix", "salt": [s0, s1, ...], "sleep_us": 0} with one salt per output, where
-//   out[i] = (salt + sum over inputs j of (j + 1) * in_j[(i * 7 + salt) mod n_j]) mod m,  m = 11 for uint8, else 1048573;
+//   out[i] = (salt + sum over inputs j of (j + 1) * in_j[(i * 7 + salt) mod n_j]) mod m,  m = 11 for uint8, else
+//   1048573;
 // or {"operation": "none"}, which leaves its outputs as they are. "fail_after": n fails the n-th firing.
 //
 // The device flavour gives out addresses that trap when the host touches them: the same pages are mapped twice, once
@@ -30,23 +31,40 @@ class Window {
 
 double load(const TensorDesc& tensor, const void* data, size_t i) {
   switch (tensor.dtype) {
-    case EVSS_FLOAT32: return static_cast<const float*>(data)[i];
-    case EVSS_UINT8: return static_cast<const uint8_t*>(data)[i];
-    case EVSS_INT8: return static_cast<const int8_t*>(data)[i];
-    case EVSS_INT32: return static_cast<const int32_t*>(data)[i];
-    case EVSS_INT64: return static_cast<double>(static_cast<const int64_t*>(data)[i]);
-    default: return 0.0;
+    case EVSS_FLOAT32:
+      return static_cast<const float*>(data)[i];
+    case EVSS_UINT8:
+      return static_cast<const uint8_t*>(data)[i];
+    case EVSS_INT8:
+      return static_cast<const int8_t*>(data)[i];
+    case EVSS_INT32:
+      return static_cast<const int32_t*>(data)[i];
+    case EVSS_INT64:
+      return static_cast<double>(static_cast<const int64_t*>(data)[i]);
+    default:
+      return 0.0;
   }
 }
 
 void store(const TensorDesc& tensor, void* data, size_t i, int64_t value) {
   switch (tensor.dtype) {
-    case EVSS_FLOAT32: static_cast<float*>(data)[i] = static_cast<float>(value); break;
-    case EVSS_UINT8: static_cast<uint8_t*>(data)[i] = static_cast<uint8_t>(value); break;
-    case EVSS_INT8: static_cast<int8_t*>(data)[i] = static_cast<int8_t>(value); break;
-    case EVSS_INT32: static_cast<int32_t*>(data)[i] = static_cast<int32_t>(value); break;
-    case EVSS_INT64: static_cast<int64_t*>(data)[i] = value; break;
-    default: break;
+    case EVSS_FLOAT32:
+      static_cast<float*>(data)[i] = static_cast<float>(value);
+      break;
+    case EVSS_UINT8:
+      static_cast<uint8_t*>(data)[i] = static_cast<uint8_t>(value);
+      break;
+    case EVSS_INT8:
+      static_cast<int8_t*>(data)[i] = static_cast<int8_t>(value);
+      break;
+    case EVSS_INT32:
+      static_cast<int32_t*>(data)[i] = static_cast<int32_t>(value);
+      break;
+    case EVSS_INT64:
+      static_cast<int64_t*>(data)[i] = value;
+      break;
+    default:
+      break;
   }
 }
 
@@ -79,7 +97,8 @@ class PlainEngine : public Engine {
 
   bool enqueue(uint32_t binding, Status* status) override {
     if (sleep_us_) std::this_thread::sleep_for(std::chrono::microseconds(sleep_us_));
-    if (fail_after_ && ++firings_ == fail_after_) return fail(status, "stage '" + stage_.name + "': failed as its file asks for");
+    if (fail_after_ && ++firings_ == fail_after_)
+      return fail(status, "stage '" + stage_.name + "': failed as its file asks for");
     const Binding& bound = bindings_[binding];
     for (size_t k = 0; mixes_ && k < stage_.outputs.size(); ++k) mix(bound, k);
     return true;
@@ -99,7 +118,8 @@ class PlainEngine : public Engine {
       int64_t total = static_cast<int64_t>(salt);
       for (size_t j = 0; j < stage_.inputs.size(); ++j) {
         const TensorDesc& in = stage_.inputs[j];
-        total += static_cast<int64_t>(j + 1) * static_cast<int64_t>(load(in, bound.inputs[j], (i * 7 + salt) % elements(in)));
+        total += static_cast<int64_t>(j + 1) *
+                 static_cast<int64_t>(load(in, bound.inputs[j], (i * 7 + salt) % elements(in)));
       }
       const int64_t rest = total % modulus;
       store(out, bound.outputs[k], i, rest < 0 ? rest + modulus : rest);
@@ -117,7 +137,9 @@ class PlainEngine : public Engine {
 class PlainBackend : public HostBackend, public Window {
  public:
   void* inside(void* address) const override { return address; }
-  std::unique_ptr<Engine> make_engine(const StageDesc& stage) override { return std::make_unique<PlainEngine>(stage, *this); }
+  std::unique_ptr<Engine> make_engine(const StageDesc& stage) override {
+    return std::make_unique<PlainEngine>(stage, *this);
+  }
   std::string version() const override { return "1"; }
 };
 
@@ -132,7 +154,8 @@ class PlainDeviceBackend : public Backend, public Window {
   void* allocate(size_t bytes) override {
     const int file = memfd_create("edge-vss-plain", MFD_CLOEXEC);
     const size_t size = (bytes + 4095) / 4096 * 4096;
-    if (file < 0 || ftruncate(file, static_cast<off_t>(size)) != 0) throw Error(EVSS_INTERNAL, "no memory for a plain device");
+    if (file < 0 || ftruncate(file, static_cast<off_t>(size)) != 0)
+      throw Error(EVSS_INTERNAL, "no memory for a plain device");
     void* outside = mmap(nullptr, size, PROT_NONE, MAP_SHARED, file, 0);
     void* within = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     close(file);
@@ -154,7 +177,9 @@ class PlainDeviceBackend : public Backend, public Window {
     std::memcpy(to_host, inside(const_cast<void*>(from)), bytes);
     return true;
   }
-  std::unique_ptr<Engine> make_engine(const StageDesc& stage) override { return std::make_unique<PlainEngine>(stage, *this); }
+  std::unique_ptr<Engine> make_engine(const StageDesc& stage) override {
+    return std::make_unique<PlainEngine>(stage, *this);
+  }
   std::string version() const override { return "1"; }
 
  private:

@@ -52,13 +52,19 @@ class OperationEngine : public Engine {
     for (std::vector<TensorDesc>* list : {&stage_.inputs, &stage_.outputs}) {
       std::vector<evss_tensor_desc>& views = list == &stage_.inputs ? input_views_ : output_views_;
       for (const TensorDesc& t : *list) {
-        views.push_back({t.name.c_str(), t.shape.data(), static_cast<uint32_t>(t.shape.size()), static_cast<uint32_t>(t.dtype),
-                         t.scale, t.zero_point, t.bytes});
+        views.push_back({t.name.c_str(), t.shape.data(), static_cast<uint32_t>(t.shape.size()),
+                         static_cast<uint32_t>(t.dtype), t.scale, t.zero_point, t.bytes});
         if (!backend.host_accessible()) staging_.emplace_back(t.bytes);
       }
     }
-    view_ = {stage_.name.c_str(), nullptr, 0, static_cast<uint32_t>(stage_.inputs.size()), static_cast<uint32_t>(stage_.outputs.size()),
-             input_views_.data(), output_views_.data(), static_cast<uint32_t>(stage_.threads)};
+    view_ = {stage_.name.c_str(),
+             nullptr,
+             0,
+             static_cast<uint32_t>(stage_.inputs.size()),
+             static_cast<uint32_t>(stage_.outputs.size()),
+             input_views_.data(),
+             output_views_.data(),
+             static_cast<uint32_t>(stage_.threads)};
   }
 
   void prepare(uint32_t binding, const std::vector<void*>& inputs, const std::vector<void*>& outputs) override {
@@ -77,14 +83,17 @@ class OperationEngine : public Engine {
     const Binding& bound = bindings_[binding];
     const bool copies = !backend_.host_accessible();
     for (size_t i = 0; copies && i < bound.inputs.size(); ++i) {
-      if (!backend_.copy_out(staging_[i].data(), bound.device_inputs[i], stage_.inputs[i].bytes)) return fail(status, stage_.name + ": copy failed");
+      if (!backend_.copy_out(staging_[i].data(), bound.device_inputs[i], stage_.inputs[i].bytes))
+        return fail(status, stage_.name + ": copy failed");
     }
     char message[200] = {0};
-    if (operation_.function(operation_.user, &view_, bound.inputs.data(), bound.outputs.data(), message, sizeof message) != 0) {
+    if (operation_.function(operation_.user, &view_, bound.inputs.data(), bound.outputs.data(), message,
+                            sizeof message) != 0) {
       return fail(status, "stage '" + stage_.name + "': " + message);
     }
     for (size_t i = 0; copies && i < bound.outputs.size(); ++i) {
-      if (!backend_.copy_in(bound.device_outputs[i], bound.outputs[i], stage_.outputs[i].bytes)) return fail(status, stage_.name + ": copy failed");
+      if (!backend_.copy_in(bound.device_outputs[i], bound.outputs[i], stage_.outputs[i].bytes))
+        return fail(status, stage_.name + ": copy failed");
     }
     return true;
   }
@@ -106,10 +115,12 @@ class OperationEngine : public Engine {
 };
 
 // The best class per position: scores (1, C, H, W) float32 -> labels (1, H, W) uint8, ties to the lowest class.
-int32_t argmax_operation(void*, const evss_stage_desc* stage, const void* const* inputs, void* const* outputs, char* error, size_t size) {
+int32_t argmax_operation(void*, const evss_stage_desc* stage, const void* const* inputs, void* const* outputs,
+                         char* error, size_t size) {
   const evss_tensor_desc& scores = stage->inputs[0];
   if (stage->num_inputs != 1 || stage->num_outputs != 1 || scores.rank != 4 || scores.dtype != EVSS_FLOAT32 ||
-      stage->outputs[0].dtype != EVSS_UINT8 || stage->outputs[0].bytes != static_cast<size_t>(scores.shape[2] * scores.shape[3])) {
+      stage->outputs[0].dtype != EVSS_UINT8 ||
+      stage->outputs[0].bytes != static_cast<size_t>(scores.shape[2] * scores.shape[3])) {
     std::snprintf(error, size, "argmax takes float32 (1, C, H, W) to uint8 (1, H, W)");
     return 1;
   }
@@ -182,13 +193,14 @@ std::string describe_backends(const BackendOptions& options) {
 }
 
 void register_backend(const evss_backend& backend) {
-  if (backend.struct_size < sizeof(evss_backend) || !backend.name || !backend.available || !backend.allocate || !backend.release ||
-      !backend.copy_in || !backend.copy_out || !backend.engine_create || !backend.prepare || !backend.enqueue || !backend.wait ||
-      !backend.engine_destroy) {
+  if (backend.struct_size < sizeof(evss_backend) || !backend.name || !backend.available || !backend.allocate ||
+      !backend.release || !backend.copy_in || !backend.copy_out || !backend.engine_create || !backend.prepare ||
+      !backend.enqueue || !backend.wait || !backend.engine_destroy) {
     throw Error(EVSS_INVALID_ARGUMENT, "a backend needs a name and every function; set struct_size");
   }
   for (const char* name : kBuiltIn) {
-    if (std::string(name) == backend.name) throw Error(EVSS_INVALID_ARGUMENT, std::string("backend '") + name + "' is built in");
+    if (std::string(name) == backend.name)
+      throw Error(EVSS_INVALID_ARGUMENT, std::string("backend '") + name + "' is built in");
   }
   std::lock_guard<std::mutex> lock(registry().mutex);
   const std::string& kept = registry().names.emplace(backend.name, backend.name).first->second;
@@ -212,7 +224,8 @@ std::unique_ptr<Engine> make_operation_engine(const std::string& name, const Sta
   const auto found = registry().operations.find(name);
   if (found != registry().operations.end()) return std::make_unique<OperationEngine>(found->second, stage, backend);
   if (name == "argmax") return std::make_unique<OperationEngine>(Operation{argmax_operation, nullptr}, stage, backend);
-  throw Error(EVSS_UNAVAILABLE, "stage '" + stage.name + "' needs the host operation '" + name + "', which nobody registered");
+  throw Error(EVSS_UNAVAILABLE,
+              "stage '" + stage.name + "' needs the host operation '" + name + "', which nobody registered");
 }
 
 }  // namespace evss
