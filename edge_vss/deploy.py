@@ -77,7 +77,7 @@ def deploy(
     Raises:
         BadInput: The checkpoint, the size, the source or the output is no good. The old bundle is still there.
     """
-    _check_early(Path(out), clock_rate)
+    _check_early(Path(out), calibration, clock_rate)
     say = progress or (lambda what, share: None)
     say("exporting", 0.0)
     exported = exported_checkpoint(checkpoint, height, width, lambda stage: say(f"exporting {stage}", 0.1))
@@ -105,7 +105,7 @@ def deploy_onnx(
     Raises:
         BadInput: The file, the cut, the classes, the size, the source or the output is no good.
     """
-    _check_early(Path(out), clock_rate)
+    _check_early(Path(out), calibration, clock_rate)
     say = progress or (lambda what, share: None)
     say("reading the network", 0.0)
     exported = exported_model(
@@ -289,7 +289,7 @@ def _report(
     )
 
 
-def _check_early(out: Path, clock_rate: float) -> None:
+def _check_early(out: Path, calibration: str | None, clock_rate: float) -> None:
     """What would only fail after minutes of work."""
     if not 0.0 < clock_rate <= 1.0:
         raise BadInput(f"the clock rate is a share of frames in (0, 1], got {clock_rate}")
@@ -300,3 +300,6 @@ def _check_early(out: Path, clock_rate: float) -> None:
     above = next(parent for parent in out.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise BadInput(f"{out}: cannot write here: {above} is not a folder that can be written")
+    if calibration is not None:
+        with open_source(calibration) as frames:
+            next(iter(frames), None)

@@ -148,7 +148,7 @@ def test_calibrating_a_bundle_changes_thresholds_and_goldens_only(tiny_bundle: P
 
 
 def stale(fired: Sequence[tuple[str, ...]], index: int, max_age: int) -> bool:
-    return not any("deep" in stages for stages in fired[index - max_age : index])
+    return not any("deep" in stages for stages in fired[max(0, index - max_age) : index])
 
 
 def test_a_failed_calibration_leaves_the_bundle_alone(tiny_bundle: Path, tmp_path: Path) -> None:

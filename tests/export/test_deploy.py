@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from edge_vss.bundle import Bundle, load_bundle
 from edge_vss.bundle.golden import read_clip
 from edge_vss.bundle.replay import replay
+from edge_vss.data.classes import CAMVID_CLASSES
 from edge_vss.deploy import deploy
 from edge_vss.errors import BadInput
 from edge_vss.executor import ReferenceExecutor
 from edge_vss.frame import Frame
+from edge_vss.networks import NetworkConfig, build_network
 from edge_vss.pixels import fit_geometry, label_map, preprocess
 from edge_vss.reference_engines import bundle_functions
 from edge_vss.schedule import Adaptive
+from edge_vss.training import CheckpointInfo, InputInfo, save_checkpoint
 
 STREET = "street:[size=64x96,frames=16,seed=3]"
 
@@ -32,6 +35,17 @@ class Labelled:
     labels: dict[str, NDArray[np.uint8]]
     fired: tuple[str, ...]
     age_frames: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clockwork network that is quick to export."""
+    config = NetworkConfig(classes=len(CAMVID_CLASSES), deep_dilations=(2,), decoder_blocks=1)
+    numbers = InputInfo(height=64, width=96, mean=(120.0, 120.0, 120.0), std=(60.0, 60.0, 60.0))
+    info = CheckpointInfo(network=config, classes=CAMVID_CLASSES, input=numbers)
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    save_checkpoint(path, build_network(config).state_dict(), info)
+    return path
 
 
 def player(bundle: Bundle, schedule: str) -> Callable[[Frame], Labelled]:
@@ -116,10 +130,10 @@ def test_a_firing_that_rounding_decides_ends_the_comparison(tiny_bundle: Path) -
     assert (report.near_threshold, report.frames, report.fired_equal) == (((5, "deep"),), 5, True)
 
 
-def test_report_has_the_keys_that_scripts_rely_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_report_has_the_keys_that_scripts_rely_on(small_checkpoint: Path, tmp_path: Path) -> None:
     seen: list[float] = []
     report = deploy(
-        tiny_checkpoint,
+        small_checkpoint,
         tmp_path / "a.zip",
         calibration=STREET,
         clock_rate=0.34,
@@ -134,20 +148,20 @@ def test_report_has_the_keys_that_scripts_rely_on(tiny_checkpoint: Path, tmp_pat
     load_bundle(tmp_path / "a.zip").check_files()
 
 
-def test_failures_leave_the_old_bundle_as_it_was(tiny_bundle: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_failures_leave_the_old_bundle_as_it_was(tiny_bundle: Path, small_checkpoint: Path, tmp_path: Path) -> None:
     def digests() -> dict[str, str]:
         files = (path for path in tiny_bundle.rglob("*") if path.is_file())
         return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     before = digests()
     broken = tmp_path / "broken.safetensors"
-    broken.write_bytes(tiny_checkpoint.read_bytes()[:5000])
+    broken.write_bytes(small_checkpoint.read_bytes()[:5000])
     for checkpoint, options in (
         (broken, {}),
-        (tiny_checkpoint, {"calibration": str(tmp_path / "nothing.mp4")}),
-        (tiny_checkpoint, {"calibration": "street:[size=64x96,frames=3]"}),
-        (tiny_checkpoint, {"height": 65, "width": 96}),
-        (tiny_checkpoint, {"clock_rate": 0.0}),
+        (small_checkpoint, {"calibration": str(tmp_path / "nothing.mp4")}),
+        (small_checkpoint, {"calibration": "street:[size=64x96,frames=3]"}),
+        (small_checkpoint, {"height": 65, "width": 96}),
+        (small_checkpoint, {"clock_rate": 0.0}),
     ):
         with pytest.raises(BadInput) as caught:
             deploy(checkpoint, tiny_bundle, **options)
@@ -155,10 +169,10 @@ def test_failures_leave_the_old_bundle_as_it_was(tiny_bundle: Path, tiny_checkpo
     assert digests() == before
 
 
-def test_outputs_that_cannot_be_written_are_refused_before_any_work(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_outputs_that_cannot_be_written_are_refused_before_any_work(small_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "precious").write_text("")
     for out in (tmp_path / "file" / "inside", tmp_path / "folder", tmp_path / "file"):
         with pytest.raises(BadInput):
-            deploy(tiny_checkpoint, out, progress=lambda what, share: pytest.fail("work began"))
+            deploy(small_checkpoint, out, progress=lambda what, share: pytest.fail("work began"))
