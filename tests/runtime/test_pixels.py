@@ -240,6 +240,13 @@ def test_wide_rows_give_the_bits_of_the_reference(isa, format, source):
     np.testing.assert_array_equal(case.run(isa), case.run(reference=True))
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("format", ["rgb", "nv12"])
+def test_large_tensors_give_the_bits_of_the_reference(isa, format):
+    case = Case(format=format, source=(360, 641), network=(433, 811), fit="letterbox", options={"pad": 7.5})
+    np.testing.assert_array_equal(case.run(isa, pool=pixels.ParallelFor(2)), case.run(reference=True))
+
+
 @pytest.mark.parametrize("fit", FITS)
 def test_threads_do_not_change_the_bits(fit):
     case = Case(format="nv12", source=(181, 333), network=(200, 311), fit=fit, options={"pad": 114.0})

@@ -109,7 +109,7 @@ struct Kernels {
 constexpr size_t kStreamBytes = 2 << 20;
 
 /// Streaming stores become visible to other threads only after this.
-inline void fence_streams() {
+static inline void fence_streams() {
 #if defined(__x86_64__)
   __builtin_ia32_sfence();
 #endif

@@ -1,6 +1,7 @@
 // Overlay and change of label maps; compiled once per instruction set (EVSS_ISA_NS names it).
+#include <string.h>
+
 #include "kernels.h"
-#include "kernels_vector.h"
 
 #define RESTRICT __restrict__
 
@@ -8,7 +9,7 @@ namespace evss {
 namespace EVSS_ISA_NS {
 namespace {
 
-constexpr int kChunk = 1024;  // pixels
+constexpr int kChunk = 256;  // pixels
 constexpr int kBlock = kOverlayBlock;
 
 #if defined(__AVX512VBMI__) || defined(__SSSE3__)
@@ -101,29 +102,14 @@ void overlay_chunk(const OverlayTable& table, const uint8_t* labels, const uint8
   blend_pixels(table, labels, image, out, count - i);
 }
 
-void stream_copy(const uint8_t* from, int count, uint8_t* out) {
-  const int head = bytes_to_line(out);
-  if (count < head + kLineBytes) return (void)memcpy(out, from, count);
-  const int end = head + (count - head) / kLineBytes * kLineBytes;
-  memcpy(out, from, head);
-  for (int i = head; i < end; i += kVectorBytes) {
-    VectorBytes bytes;
-    memcpy(&bytes, from + i, sizeof bytes);
-    stream(out + i, bytes);
-  }
-  memcpy(out + end, from + end, count - end);
-}
-
 void overlay_row(const OverlayTable& table, const uint8_t* labels, const uint8_t* image, bool swap, uint8_t* out,
                  int width) {
-  const bool stream = table.stream && kCanStream;
-  if (!swap && !stream) return overlay_chunk(table, labels, image, out, width);
-  alignas(64) uint8_t swapped[3 * kChunk], blended[3 * kChunk];
+  if (!swap) return overlay_chunk(table, labels, image, out, width);
+  uint8_t swapped[3 * kChunk];
   for (int x = 0; x < width; x += kChunk) {
     const int count = width - x < kChunk ? width - x : kChunk;
-    if (swap) swap_channels(image + 3 * x, count, swapped);
-    overlay_chunk(table, labels + x, swap ? swapped : image + 3 * x, stream ? blended : out + 3 * x, count);
-    if (stream) stream_copy(blended, 3 * count, out + 3 * x);
+    swap_channels(image + 3 * x, count, swapped);
+    overlay_chunk(table, labels + x, swapped, out + 3 * x, count);
   }
 }
 

@@ -28,7 +28,7 @@ inline Shorts mulhrs(Shorts a, Shorts b) {
 #elif defined(__SSE2__)
   const Shorts high =
       reinterpret_cast<Shorts>(_mm_mulhi_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
-  const UnsignedShorts low = reinterpret_cast<UnsignedShorts>(a * b);
+  const UnsignedShorts low = reinterpret_cast<UnsignedShorts>(a) * reinterpret_cast<UnsignedShorts>(b);
   return high + high + reinterpret_cast<Shorts>((low >> 15) + ((low >> 14) & 1));
 #else
   Shorts out;
@@ -204,7 +204,8 @@ void stream_float(const int16_t* level, const StoreArgs& args, int count, float*
 
 void store_float(const int16_t* level, const StoreArgs& args, int count, float* out) {
   if (args.step != 1) return store_float_step<3>(level, args, count, out);
-  args.stream&& kCanStream ? stream_float(level, args, count, out) : store_float_step<1>(level, args, count, out);
+  if (kCanStream && args.stream) return stream_float(level, args, count, out);
+  store_float_step<1>(level, args, count, out);
 }
 
 // Round half to even by the addition of 1.5 * 2^23; exact for |x| < 2^22, and clamped far outside any 8-bit type.

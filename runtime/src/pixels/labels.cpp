@@ -74,13 +74,11 @@ Palette::Palette(const uint8_t* rgb, int count, double alpha)
 }
 
 void overlay(const Palette& palette, const OverlayArgs& args, int row_begin, int row_end, Isa isa) {
-  const bool stream = args.out != args.image && size_t{3} * args.width * args.height >= kStreamBytes;
-  const OverlayTable table = {palette.tint_.data(), palette.count_, palette.share_, stream};
+  const OverlayTable table = {palette.tint_.data(), palette.count_, palette.share_};
   const Kernels& k = kernels(isa);
   for (int y = row_begin; y < row_end; ++y)
     k.overlay_row(table, args.labels + y * args.label_stride, args.image + y * args.image_stride,
                   args.image_order == ChannelOrder::kBgr, args.out + y * args.out_stride, args.width);
-  fence_streams();
 }
 
 int64_t count_changed(LabelType type, const void* a, ptrdiff_t a_stride, const void* b, ptrdiff_t b_stride, Rect valid,
