@@ -98,7 +98,10 @@ class NetworkFile:
         ]  # fmt: skip
 
     def _append(self, operator: str, keepdims: int) -> None:
-        attributes = {"ArgMax": {"axis": 1, "keepdims": keepdims}, "Transpose": {"perm": [0, 2, 3, 1]}}.get(operator, {})
+        known: dict[str, dict[str, Any]] = {
+            "ArgMax": {"axis": 1, "keepdims": keepdims},
+            "Transpose": {"perm": [0, 2, 3, 1]},
+        }
         target = f"/{operator.lower()}"
-        self.nodes.append(helper.make_node(operator, [self.result], [target], **attributes))
+        self.nodes.append(helper.make_node(operator, [self.result], [target], **known.get(operator, {})))
         self.result = target

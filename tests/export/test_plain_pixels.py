@@ -81,12 +81,12 @@ def test_chroma_is_centred_on_its_pixels() -> None:
 
 
 def test_letterbox_pads_and_its_valid_part_is_the_picture() -> None:
-    spec = InputSpec(height=40, width=40, fit="letterbox", pad=(1.0, 2.0, 3.0), std=(1.0, 1.0, 1.0))
+    spec = InputSpec(height=40, width=40, fit="letterbox", pad=7.0, std=(1.0, 1.0, 1.0))
     frame = a_frame(height=20, width=40)
     found = preprocess(frame, spec)[0]
     assert fit_geometry(20, 40, spec).valid == (0.25, 0.0, 0.75, 1.0)
     assert np.array_equal(found[:, 10:30], to_rgb(frame).transpose(2, 0, 1))
-    assert np.array_equal(found[:, :10], np.broadcast_to(np.array([1, 2, 3])[:, None, None], (3, 10, 40)))
+    assert np.array_equal(found[:, :10], np.full((3, 10, 40), 7.0))
 
 
 def test_crop_takes_the_middle_of_the_frame() -> None:
@@ -150,8 +150,8 @@ def test_positions_inside_are_those_that_a_signal_counts() -> None:
         valid = fit_geometry(*size, InputSpec(height=64, width=96, fit=fit)).valid  # type: ignore[arg-type]
         one = np.zeros((1, 8, 12), np.uint8)
         changes = 0
-        for place in np.ndindex(8, 12):
+        for y, x in np.ndindex(8, 12):
             other = one.copy()
-            other[(0, *place)] = 1
+            other[0, y, x] = 1
             changes += change_between(other, one, Signal(tensor="t"), valid) > 0
         assert changes == positions_inside(one.shape, valid)
