@@ -29,7 +29,6 @@ def open_session(engine: bytes, *, name: str = "engine", threads: int = 0) -> An
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     try:
         return onnxruntime.InferenceSession(engine, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exception types are private and many

@@ -270,3 +270,27 @@ def test_a_pipeline_can_be_dropped_without_closing(tmp_path: Path) -> None:
     code = "\n".join(lines)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
+
+
+def test_a_pipeline_leaves_the_arithmetic_of_the_calling_thread_as_it_was(tmp_path: Path) -> None:
+    """Denormal numbers stay what they are: ONNX Runtime's switch for them must not leak out of an engine."""
+    onnx = pytest.importorskip("onnx", reason="needs the train extra")
+    node = onnx.helper.make_node("Relu", ["image"], ["logits"])
+    shape = [1, 3, 8, 8]
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("image", "logits")]
+    graph = onnx.helper.make_graph([node], "relu", values[:1], values[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 19)], ir_version=9)
+    plain = Graph(
+        image="image",
+        tensors=(Tensor(name="image", shape=tuple(shape)), Tensor(name="logits", shape=tuple(shape))),
+        stages=(Stage(name="s1", inputs=(Read("image"),), outputs=("logits",)),),
+        outputs=("logits",),
+    )
+    bundle = write_plain_bundle(tmp_path / "b", plain, [Schedule(name="full")], backend="onnxruntime")
+    write_bundle(bundle.path, bundle.manifest, {"engines/s1.plain.json": model.SerializeToString()})
+    smallest = np.float32(1e-45)
+    with Pipeline(bundle.path) as pipeline:
+        assert smallest * np.float32(1.0) > 0
+        frame = noise_frame(8, 8, 0)
+        np.testing.assert_array_equal(pipeline.process(frame).labels["logits"], frame.planes[0].argmax(2))
+        assert smallest * np.float32(1.0) > 0

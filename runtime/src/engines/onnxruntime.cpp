@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "denormals.h"
 #include "engine.h"
 #include "ort_api.h"
 
@@ -96,6 +97,7 @@ class OrtEngine : public Engine {
   }
 
   bool enqueue(uint32_t binding, Status* status) override {
+    const DenormalsAsZero guard;  // the pool's own threads have ONNX Runtime's switch
     ort::Status* failed = api_.run_with_binding(session_.get(), run_options_.get(), bindings_[binding].get());
     if (!failed) return true;
     const std::string message = api_.get_error_message(failed);
@@ -126,6 +128,7 @@ class OrtEngine : public Engine {
       check(api_.add_session_config_entry(made, key, "0"));
     }
     check(api_.add_session_config_entry(made, "session.set_denormal_as_zero", "1"));
+    const DenormalsAsZero guard;  // puts the calling thread back as it was
     ort::Session* session = nullptr;
     check(api_.create_session_from_array(env, stage_.data->data(), stage_.data->size(), made, &session));
     session_.reset(session);
