@@ -53,7 +53,8 @@ def evaluate(
 
 def _print(report: Report, found: list[Evaluation]) -> None:
     first = found[0]
-    clocked = [stage for stage in first.update_rate if any(one.update_rate[stage] < 1 for one in found)]
+    # Stages that rest now and then; a schedule that re-uses everything says nothing about single stages.
+    clocked = [stage for stage in first.update_rate if any(0 < one.update_rate[stage] < 1 for one in found)]
     columns = (
         "schedule",
         "mIoU",
