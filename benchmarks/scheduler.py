@@ -62,7 +62,10 @@ def measure(bundle: Path, schedule: str, frames: int, threads: int, size: tuple[
     counter = native_program("count_malloc").with_name("libcount_malloc.so")
     command = [native_program("bench_scheduler"), bundle, schedule, frames, threads, *size]
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": str(counter), "EDGE_VSS_ONNXRUNTIME": onnxruntime_library()}
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LD_PRELOAD": str(counter), "EDGE_VSS_ONNXRUNTIME": onnxruntime_library()},
     )
     if done.returncode:
         sys.exit(f"bench_scheduler: {done.stderr.strip()}")

@@ -68,4 +68,5 @@ class Frame:
             row = plane.strides[1:]
             packed = tuple(int(np.prod(plane.shape[axis + 1 :])) for axis in range(1, plane.ndim))
             if plane.dtype != np.uint8 or row != packed or plane.strides[0] < plane[0].nbytes:
-                raise ValueError(f"{self.format} planes are uint8 with contiguous rows, got {plane.dtype} {plane.strides}")
+                got_layout = f"{plane.dtype} with strides {plane.strides}"
+                raise ValueError(f"{self.format} planes are uint8 with contiguous rows, got {got_layout}")

@@ -7,7 +7,6 @@ bundle appears under its name only when it is complete.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 import zipfile
@@ -157,11 +156,11 @@ def _replacing(path: Path) -> Iterator[Path]:
             fresh.mkdir()
         yield fresh
         if path.is_dir():
-            os.rename(path, holder / "old")
-        os.replace(fresh, path)
+            path.rename(holder / "old")
+        fresh.replace(path)
     except OSError as error:
         if (holder / "old").exists() and not path.exists():
-            os.rename(holder / "old", path)
+            (holder / "old").rename(path)
         raise BadInput(f"{path}: cannot write here: {error.strerror or error}") from None
     finally:
         shutil.rmtree(holder, ignore_errors=True)

@@ -1,7 +1,8 @@
 """The manifest: what a bundle says of itself. One schema for every reader and writer.
 
 ``manifest.json`` is these types, written by msgspec: unknown fields are refused, fields at their default may be left
-out. The native reader accepts exactly the same files; ``tests/bundle/test_manifests.py`` shows good and bad ones to both.
+out. The native reader accepts exactly the same files; ``tests/bundle/test_manifests.py`` shows good and bad ones to
+both.
 """
 
 from __future__ import annotations
