@@ -67,10 +67,13 @@ void LabelResizer::run(const void* grid, uint8_t* labels, ptrdiff_t label_stride
 }
 
 Palette::Palette(const uint8_t* rgb, int count, double alpha)
-    : count_(std::clamp(count, 0, 256)), share_(static_cast<int>(std::floor(std::clamp(alpha, 0.0, 1.0) * 256 + 0.5))) {
-  for (int label = 0; label < 256; ++label)
-    for (int i = 0; i < kOverlayBlock * 3; ++i)
-      tint_.push_back(static_cast<uint16_t>(label < count_ ? rgb[3 * label + i % 3] * share_ + 128 : 128));
+    : tint_(256 * kOverlayBlock * 3, 128),
+      count_(std::clamp(count, 0, 256)),
+      share_(static_cast<int>(std::floor(std::clamp(alpha, 0.0, 1.0) * 256 + 0.5))) {
+  uint16_t* tint = tint_.data();
+  for (int label = 0; label < count_; ++label)
+    for (int pixel = 0; pixel < kOverlayBlock; ++pixel)
+      for (int c = 0; c < 3; ++c) *tint++ = static_cast<uint16_t>(rgb[3 * label + c] * share_ + 128);
 }
 
 void overlay(const Palette& palette, const OverlayArgs& args, int row_begin, int row_end, Isa isa) {
