@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_vss.bundle import ClassInfo, InputSpec, OutputSpec
+from edge_vss.bundle import InputSpec, OutputSpec
 from edge_vss.errors import BadInput
 from edge_vss.export.exported import Exported, bundle_name
 from edge_vss.export.network import export_network, export_whole, network_schedules, torch_functions
@@ -56,5 +56,4 @@ def exported_checkpoint(
 
 
 def _outputs(checkpoint: Checkpoint) -> tuple[OutputSpec, ...]:
-    classes = tuple(ClassInfo(name=info.name, colour=info.colour) for info in checkpoint.info.classes)
-    return (OutputSpec(name="labels", tensor="logits", classes=classes),)
+    return (OutputSpec(name="labels", tensor="logits", classes=checkpoint.info.classes),)

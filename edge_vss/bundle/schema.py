@@ -41,8 +41,8 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of the values below."""
 
 
-class ClassInfo(_Value, frozen=True, kw_only=True):
-    """One class of a label map."""
+class ClassInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One class of a label map; its id is its place in the list."""
 
     name: str
     colour: tuple[int, int, int]

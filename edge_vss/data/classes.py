@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from edge_vss.bundle import ClassInfo
 
 __all__ = ["CAMVID_CLASSES", "IGNORE", "ClassInfo"]
 
 IGNORE = 255
 """Label of pixels that count neither for training nor for a metric."""
-
-
-@dataclass(frozen=True)
-class ClassInfo:
-    """One class of a label map; its id is its place in the list."""
-
-    name: str
-    """As in the data set's own documentation."""
-    colour: tuple[int, int, int]
-    """Red, green, blue, each 0-255."""
-
 
 CAMVID_CLASSES: tuple[ClassInfo, ...] = (
     ClassInfo("Sky", (128, 128, 128)),
