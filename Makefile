@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint native pytest bench install clean
+.PHONY: demo test lint native pytest bench install stubs clean
 
 BIN := $(abspath $(VENV))/bin
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
@@ -82,6 +82,10 @@ pytest: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	for script in pixels scheduler; do $(BIN)/python benchmarks/$$script.py --json build/$$script.json; done
+
+# The committed stubs of the extension, written anew after a change of its bindings.
+stubs: $(VENV)/.installed
+	$(BIN)/python -m nanobind.stubgen -q -r -m edge_vss.runtime._native -O runtime
 
 # ---- demo: a plain install of its own, nothing editable -----------------------------------------------------------
 

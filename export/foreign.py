@@ -114,7 +114,7 @@ class _Boundary:
                 "cut elsewhere"
             )
         read = any(name in part.inputs for part in self._parts)
-        dtype: DType = value.dtype.name  # type: ignore[assignment]
+        dtype: DType = value.dtype.name
         return Tensor(name=self.names[name], shape=value.shape, dtype=dtype, lives="state" if read else "frame")
 
     def graph(self) -> Graph:

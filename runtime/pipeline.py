@@ -154,7 +154,7 @@ class Pipeline:
 
     def receive(self) -> Result | None:
         """The result of the last frame, once; None where there is none."""
-        found = self._native.receive()
+        found: Any = self._native.receive()
         if found is None:
             return None
         bits = found.pop("flags")
@@ -183,7 +183,7 @@ class Pipeline:
             ValueError: No such tensor, no value yet, or another size.
         """
         count = math.prod(shape) * np.dtype(dtype).itemsize
-        return self._native.read_tensor(name, count).view(dtype).reshape(shape)  # type: ignore[no-any-return]
+        return self._native.read_tensor(name, count).view(dtype).reshape(shape)
 
     @property
     def info(self) -> PipelineInfo:

@@ -17,7 +17,7 @@ ALLOWED = [
     r"edge_vss/([a-z_0-9]+/)*[a-z_0-9]+\.py",
     r"edge_vss/py\.typed",
     r"edge_vss/runtime/_native[^/]*\.so",
-    r"edge_vss/runtime/[a-z_]+\.pyi",
+    r"edge_vss/runtime/_native/[a-z_]+\.pyi",
     r"edge_vss/runtime/lib/libedge_vss\.so(\.\d+)*",
     r"edge_vss/runtime/include/edge_vss\.h",
     r"edge_vss/zoo/[a-z0-9-]+\.(safetensors|md|toml)",
