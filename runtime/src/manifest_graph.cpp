@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "clockwork.h"
+#include "clocks.h"
 #include "fields.h"
 #include "manifest_parts.h"
 

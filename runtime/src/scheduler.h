@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "clockwork.h"
+#include "clocks.h"
 #include "crew.h"
 #include "stages.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "clockwork.h"
+#include "clocks.h"
 #include "engines/engine.h"
 #include "manifest.h"
 

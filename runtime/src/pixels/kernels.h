@@ -13,7 +13,11 @@ namespace evss {
 
 constexpr int kFraction = 7;                 // fractional bits of a level
 constexpr int kLevelMax = 255 << kFraction;  // 32640
-constexpr int kTile = 1024;                  // columns that a kernel call handles at most
+constexpr int kTile = 1024;  // columns whose interpolated rows are kept
+#ifndef CHUNK
+#define CHUNK 256
+#endif
+constexpr int kChunk = CHUNK;  // columns that a kernel call handles at most
 constexpr int kPaddedTo = 32;                // counts of horizontal, vertical and yuv_to_rgb are multiples of it
 constexpr int kMaxWindows = 4;
 
@@ -77,7 +81,7 @@ struct OverlayTable {
 struct Kernels {
   int shuffle_bytes;  // width of one shuffle; 0: none
 
-  /// Step 2 for outputs [begin, begin + count); begin is a multiple of kTile.
+  /// Step 2 for outputs [begin, begin + count); begin is a multiple of kPaddedTo.
   void (*horizontal)(const GatherPlan& plan, const uint8_t* row, int begin, int count, int16_t* out);
   /// Step 3.
   void (*vertical)(const int16_t* upper, const int16_t* lower, int16_t weight, int count, int16_t* out);

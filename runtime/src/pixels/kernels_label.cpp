@@ -9,7 +9,7 @@ namespace evss {
 namespace EVSS_ISA_NS {
 namespace {
 
-constexpr int kChunk = 256;  // pixels
+constexpr int kSwapChunk = 256;  // pixels
 constexpr int kBlock = kOverlayBlock;
 
 #if defined(__AVX512VBMI__) || defined(__SSSE3__)
@@ -105,9 +105,9 @@ void overlay_chunk(const OverlayTable& table, const uint8_t* labels, const uint8
 void overlay_row(const OverlayTable& table, const uint8_t* labels, const uint8_t* image, bool swap, uint8_t* out,
                  int width) {
   if (!swap) return overlay_chunk(table, labels, image, out, width);
-  uint8_t swapped[3 * kChunk];
-  for (int x = 0; x < width; x += kChunk) {
-    const int count = width - x < kChunk ? width - x : kChunk;
+  uint8_t swapped[3 * kSwapChunk];
+  for (int x = 0; x < width; x += kSwapChunk) {
+    const int count = width - x < kSwapChunk ? width - x : kSwapChunk;
     swap_channels(image + 3 * x, count, swapped);
     overlay_chunk(table, labels + x, swapped, out + 3 * x, count);
   }

@@ -144,7 +144,7 @@ void gather_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int cou
 #endif
 
 void horizontal(const GatherPlan& plan, const uint8_t* row, int begin, int count, int16_t* out) {
-  alignas(64) uint16_t pairs[kTile];
+  alignas(64) uint16_t pairs[kChunk];
   gather_pairs(plan, row, begin, count, pairs);
   for (int i = 0; i < count; i += kShorts) {
     const Shorts pair = load(pairs + i);

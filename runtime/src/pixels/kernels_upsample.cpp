@@ -9,7 +9,7 @@ namespace evss {
 namespace EVSS_ISA_NS {
 namespace {
 
-constexpr int kChunk = 256;  // grid samples whose best score is kept while the channels go by
+constexpr int kColumns = 256;  // grid samples whose best score is kept while the channels go by
 constexpr int kMaxChannels = 256;
 
 #if defined(__AVX2__)
@@ -37,8 +37,8 @@ inline uint32_t not_finite(int8_t) { return 0; }
 template <class T>
 uint32_t argmax_chunk(const T* RESTRICT row, ptrdiff_t stride, const uint8_t* channels, int num_channels, int width,
                       uint8_t* RESTRICT labels) {
-  T best[kChunk];
-  int32_t label[kChunk];
+  T best[kColumns];
+  int32_t label[kColumns];
   uint32_t bad = 0;
   const T* RESTRICT first = row + channels[0] * stride;
   for (int i = 0; i < width; ++i) {
@@ -64,8 +64,8 @@ bool argmax_row(const void* row, ptrdiff_t channel_stride, const uint8_t* channe
                 uint8_t* labels) {
   const T* scores = static_cast<const T*>(row);
   uint32_t bad = 0;
-  for (int x = 0; x < width; x += kChunk) {
-    const int count = width - x < kChunk ? width - x : kChunk;
+  for (int x = 0; x < width; x += kColumns) {
+    const int count = width - x < kColumns ? width - x : kColumns;
     bad |= argmax_chunk(scores + x, channel_stride, channels, num_channels, count, labels + x);
   }
   return bad == 0;

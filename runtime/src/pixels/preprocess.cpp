@@ -15,17 +15,29 @@ constexpr int kMaxSize = 32768;
 struct RowPair {
   int16_t* row[2];
   int number[2] = {-1, -1};
+  bool missing[2] = {false, false};
 
-  /// Calls make(number, buffer) for what is missing; afterwards row[0] holds `low` and, if another, row[1] `high`.
-  template <class Make>
-  void hold(int low, int high, const Make& make) {
-    if (number[0] != low && (number[1] == low || number[0] == high)) swap();
-    if (number[0] != low) number[0] = low, make(low, row[0]);
-    if (high != low && number[1] != high) number[1] = high, make(high, row[1]);
+  /// Afterwards row[0] is for `low` and, if another, row[1] for `high`; `missing` ones are to be made.
+  void turn_to(int low, int high) {
+    if (number[0] != low && (number[1] == low || number[0] == high)) {
+      std::swap(row[0], row[1]);
+      std::swap(number[0], number[1]);
+    }
+    missing[0] = number[0] != low;
+    missing[1] = high != low && number[1] != high;
+    if (missing[0]) number[0] = low;
+    if (missing[1]) number[1] = high;
   }
-  void swap() {
-    std::swap(row[0], row[1]);
-    std::swap(number[0], number[1]);
+};
+
+/// Working memory of one tile.
+struct Scratch {
+  alignas(64) int16_t held[3][2][kTile];
+  alignas(64) int16_t level[3][kChunk];
+  RowPair pairs[3];
+
+  Scratch() {
+    for (int c = 0; c < 3; ++c) pairs[c].row[0] = held[c][0], pairs[c].row[1] = held[c][1];
   }
 };
 
@@ -64,8 +76,8 @@ struct Preprocessor::Impl {
   explicit Impl(const PreprocessConfig& wanted, Isa wanted_isa);
   void build_tables();
   void prefetch_next(const FrameView& frame, int component, int row, int begin, int count) const;
-  void write_row(const FrameView& frame, const YuvConstants& yuv, int y, int begin, int count, RowPair* pairs,
-                 int16_t (*level)[kTile], void* dst) const;
+  void write_chunk(const FrameView& frame, const YuvConstants& yuv, int row, int begin, int from, int count,
+                   Scratch& scratch, void* dst) const;
   void write_tile(const FrameView& frame, const YuvConstants& yuv, int begin, int count, int row_begin, int row_end,
                   void* dst) const;
   void store_row(int channel, const int16_t* level, int x, int y, int count, void* dst) const;
@@ -121,10 +133,10 @@ void Preprocessor::Impl::store_row(int channel, const int16_t* level, int x, int
 
 void Preprocessor::Impl::fill_padding(int y, int x_begin, int x_end, void* dst) const {
   if (x_begin >= x_end) return;
-  alignas(64) int16_t level[kTile];
-  std::fill(level, level + kTile, static_cast<int16_t>(quantised_level(config.pad)));
-  for (int x = x_begin; x < x_end; x += kTile)
-    for (int channel = 0; channel < 3; ++channel) store_row(channel, level, x, y, std::min(kTile, x_end - x), dst);
+  alignas(64) int16_t level[kChunk];
+  std::fill(level, level + kChunk, static_cast<int16_t>(quantised_level(config.pad)));
+  for (int x = x_begin; x < x_end; x += kChunk)
+    for (int channel = 0; channel < 3; ++channel) store_row(channel, level, x, y, std::min(kChunk, x_end - x), dst);
 }
 
 // The caller's next row, so that its memory arrives while this one is computed.
@@ -139,31 +151,40 @@ void Preprocessor::Impl::prefetch_next(const FrameView& frame, int component, in
     prefetch(frame.planes[part.plane] + next * frame.strides[part.plane] + first, bytes);
 }
 
-void Preprocessor::Impl::write_row(const FrameView& frame, const YuvConstants& yuv, int y, int begin, int count,
-                                   RowPair* pairs, int16_t (*level)[kTile], void* dst) const {
-  const int row = y - geometry.network_rect.y, padded = (count + kPaddedTo - 1) / kPaddedTo * kPaddedTo;
+// Columns [begin + from, begin + from + count) of the tile at `begin`; from and padded are multiples of kPaddedTo.
+void Preprocessor::Impl::write_chunk(const FrameView& frame, const YuvConstants& yuv, int row, int begin, int from,
+                                     int count, Scratch& scratch, void* dst) const {
+  const int padded = (count + kPaddedTo - 1) / kPaddedTo * kPaddedTo;
   for (int c = 0; c < parts.count; ++c) {
     const Component& part = parts.part[c];
     const AxisTable& table = rows[part.half_width];
-    const int low = table.low[row], high = table.high[row];
-    prefetch_next(frame, c, row, begin, count);
-    pairs[c].hold(low, high, [&](int number, int16_t* out) {
-      const uint8_t* bytes = frame.planes[part.plane] + number * frame.strides[part.plane] + part.offset;
-      kernels->horizontal(columns[part.half_width].view(), bytes, begin, padded, out);
-    });
-    kernels->vertical(pairs[c].row[0], pairs[c].row[low == high ? 0 : 1], table.weight[row], padded, level[c]);
+    const RowPair& pair = scratch.pairs[c];
+    for (int i = 0; i < 2; ++i) {
+      if (!pair.missing[i]) continue;
+      const uint8_t* bytes = frame.planes[part.plane] + pair.number[i] * frame.strides[part.plane] + part.offset;
+      kernels->horizontal(columns[part.half_width].view(), bytes, begin + from, padded, pair.row[i] + from);
+    }
+    const int16_t* lower = pair.row[table.low[row] == table.high[row] ? 0 : 1];
+    kernels->vertical(pair.row[0] + from, lower + from, table.weight[row], padded, scratch.level[c]);
   }
-  if (is_yuv(config.format)) kernels->yuv_to_rgb(yuv, padded, level[0], level[1], level[2]);
-  for (int c = 0; c < 3; ++c) store_row(c, level[source_channel[c]], geometry.network_rect.x + begin, y, count, dst);
+  if (is_yuv(config.format)) kernels->yuv_to_rgb(yuv, padded, scratch.level[0], scratch.level[1], scratch.level[2]);
+  const Rect& to = geometry.network_rect;
+  for (int c = 0; c < 3; ++c)
+    store_row(c, scratch.level[source_channel[c]], to.x + begin + from, to.y + row, count, dst);
 }
 
 void Preprocessor::Impl::write_tile(const FrameView& frame, const YuvConstants& yuv, int begin, int count,
                                     int row_begin, int row_end, void* dst) const {
-  alignas(64) int16_t held[3][2][kTile];
-  alignas(64) int16_t level[3][kTile];
-  RowPair pairs[3];
-  for (int c = 0; c < 3; ++c) pairs[c].row[0] = held[c][0], pairs[c].row[1] = held[c][1];
-  for (int y = row_begin; y < row_end; ++y) write_row(frame, yuv, y, begin, count, pairs, level, dst);
+  Scratch scratch;
+  for (int row = row_begin; row < row_end; ++row) {
+    for (int c = 0; c < parts.count; ++c) {
+      const AxisTable& table = rows[parts.part[c].half_width];
+      prefetch_next(frame, c, row, begin, count);
+      scratch.pairs[c].turn_to(table.low[row], table.high[row]);
+    }
+    for (int from = 0; from < count; from += kChunk)
+      write_chunk(frame, yuv, row, begin, from, std::min(kChunk, count - from), scratch, dst);
+  }
 }
 
 Preprocessor::Preprocessor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -197,7 +218,7 @@ void Preprocessor::run(const FrameView& frame, void* dst, int row_begin, int row
   const Rect& to = impl_->geometry.network_rect;
   const int begin = std::clamp(row_begin, to.y, to.y + to.height), end = std::clamp(row_end, begin, to.y + to.height);
   for (int x = 0; x < to.width; x += kTile)
-    impl_->write_tile(frame, yuv, x, std::min(kTile, to.width - x), begin, end, dst);
+    impl_->write_tile(frame, yuv, x, std::min(kTile, to.width - x), begin - to.y, end - to.y, dst);
   for (int y = row_begin; y < row_end; ++y) {
     const bool inside = y >= begin && y < end;
     impl_->fill_padding(y, 0, inside ? to.x : impl_->config.network_width, dst);

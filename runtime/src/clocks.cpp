@@ -1,4 +1,4 @@
-#include "clockwork.h"
+#include "clocks.h"
 
 #include <algorithm>
 #include <numeric>
