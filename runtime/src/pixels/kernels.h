@@ -13,12 +13,9 @@ namespace evss {
 
 constexpr int kFraction = 7;                 // fractional bits of a level
 constexpr int kLevelMax = 255 << kFraction;  // 32640
-constexpr int kTile = 1024;  // columns whose interpolated rows are kept
-#ifndef CHUNK
-#define CHUNK 256
-#endif
-constexpr int kChunk = CHUNK;  // columns that a kernel call handles at most
-constexpr int kPaddedTo = 32;                // counts of horizontal, vertical and yuv_to_rgb are multiples of it
+constexpr int kTile = 1024;                  // columns whose interpolated rows are kept
+constexpr int kChunk = 512;    // columns that a kernel call handles at most: their stores fit into the store buffer
+constexpr int kPaddedTo = 32;  // counts of horizontal, vertical and yuv_to_rgb are multiples of it
 constexpr int kMaxWindows = 4;
 
 /// Byte pairs (a, b) of one horizontal table, for the shuffle width of one instruction set: group g makes the pairs of
