@@ -96,7 +96,6 @@ $(DEMO_VENV)/.installed: $(NATIVE) pyproject.toml constraints.txt $(shell find e
 	test -x $(DEMO_VENV)/bin/python || $(PYTHON) -m venv $(DEMO_VENV)
 	$(DEMO_BIN)/python -m pip install $(PIP_FLAGS) $(BUILD_TOOLS)
 	PATH="$(DEMO_BIN):$$PATH" $(DEMO_BIN)/python -m pip install $(PIP_FLAGS) --no-build-isolation '.[train]'
-	PATH="$(DEMO_BIN):$$PATH" $(DEMO_BIN)/python -m pip install $(PIP_FLAGS) --no-build-isolation --no-deps --force-reinstall .
 	touch $@
 
 demo: $(DEMO_VENV)/.installed

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from edge_vss.errors import BadInput
 
@@ -109,16 +110,16 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Group:
     """A table whose columns of numbers stand to the right; text is shown as it is, without markup."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     cells = [[str(cell) for cell in row] for row in rows]
     for place, column in enumerate(columns):
         numbers = all(NUMBER.fullmatch(row[place]) for row in cells)
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
         table.add_row(*(escape(cell) for cell in row))
-    return table
+    return Group(Text(title, style="bold"), table)
 
 
 def show_bar() -> bool:

@@ -208,6 +208,26 @@ def test_export_reports_what_scripts_rely_on(cli: Cli, tiny_checkpoint: Path, tm
     assert "cost_of_cutting" in found
 
 
+def test_a_network_of_the_users_own_is_exported_cut_and_labels_video(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="export needs the train extra")
+    from onnx_networks import CLASSES, NetworkFile
+
+    model, classes = tmp_path / "net.onnx", tmp_path / "classes.txt"
+    NetworkFile(size=(64, 96)).save(model)
+    classes.write_text("\n".join(f"class_{i}" for i in range(CLASSES)))
+    out = tmp_path / "mine.bundle"
+    source = "street:[size=64x96,frames=12]"
+    done = cli(
+        "export", "--onnx", model, "--cut", "/skip/relu", "--classes", classes, "--mean", "123.7,116.3,103.5", "--std", 58,
+        "--calibration", source, "-o", out, "--json", "-",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert len(done.json["stages"]) == 2
+    assert cli("verify", out).code == 0
+    ran = cli("run", out, source, "--frames", 2, "--as-fast-as-possible", "--json", "-")
+    assert ran.code == 0 and ran.json["frames"] == 2
+
+
 def test_doctor_lists_checks_with_what_mends_them(cli: Cli) -> None:
     done = cli("doctor", "--json", "-")
     assert done.code == 0, done.err
