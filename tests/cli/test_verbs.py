@@ -218,8 +218,8 @@ def test_a_network_of_the_users_own_is_exported_cut_and_labels_video(cli: Cli, t
     out = tmp_path / "mine.bundle"
     source = "street:[size=64x96,frames=12]"
     done = cli(
-        "export", "--onnx", model, "--cut", "/skip/relu", "--classes", classes, "--mean", "123.7,116.3,103.5", "--std", 58,
-        "--calibration", source, "-o", out, "--json", "-",
+        "export", "--onnx", model, "--cut", "/skip/relu", "--classes", classes,
+        "--mean", "123.7,116.3,103.5", "--std", 58, "--calibration", source, "-o", out, "--json", "-",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert len(done.json["stages"]) == 2
