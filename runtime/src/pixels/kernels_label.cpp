@@ -9,7 +9,7 @@ namespace evss {
 namespace EVSS_ISA_NS {
 namespace {
 
-constexpr int kSwapChunk = 256;  // pixels
+constexpr int kColumns = 256;  // pixels whose channels are swapped at a time
 constexpr int kBlock = kOverlayBlock;
 
 #if defined(__AVX512VBMI__) || defined(__SSSE3__)
@@ -90,26 +90,37 @@ void blend_mixed(const OverlayTable& table, const uint8_t* labels, const uint8_t
   blend_block(image, static_cast<uint16_t>(256 - table.share), tint, out);
 }
 
-void overlay_chunk(const OverlayTable& table, const uint8_t* labels, const uint8_t* image, uint8_t* out, int count) {
+// One line that will be read or written soon; past the row's end that is the next row, or nothing to be afraid of.
+inline const void* ahead(const uint8_t* bytes) {
+  constexpr uintptr_t kBytesAhead = 1024;
+  return reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(bytes) + kBytesAhead);
+}
+
+// `source` is the image in memory, `image` the same in RGB order.
+void overlay_chunk(const OverlayTable& table, const uint8_t* labels, const uint8_t* source, const uint8_t* image,
+                   uint8_t* out, int count) {
   int i = 0;
-  for (; i + kBlock <= count; i += kBlock, labels += kBlock, image += 3 * kBlock, out += 3 * kBlock) {
-    if (all_equal(labels)) {
-      blend_block(image, image_share(table, labels[0]), table.tint + labels[0] * 3 * kBlock, out);
+  for (; i + kBlock <= count; i += kBlock) {
+    __builtin_prefetch(ahead(source + 3 * i), 0);
+    __builtin_prefetch(ahead(out + 3 * i), 1);
+    const uint8_t label = labels[i];
+    if (all_equal(labels + i)) {
+      blend_block(image + 3 * i, image_share(table, label), table.tint + label * 3 * kBlock, out + 3 * i);
     } else {
-      blend_mixed(table, labels, image, out);
+      blend_mixed(table, labels + i, image + 3 * i, out + 3 * i);
     }
   }
-  blend_pixels(table, labels, image, out, count - i);
+  blend_pixels(table, labels + i, image + 3 * i, out + 3 * i, count - i);
 }
 
 void overlay_row(const OverlayTable& table, const uint8_t* labels, const uint8_t* image, bool swap, uint8_t* out,
                  int width) {
-  if (!swap) return overlay_chunk(table, labels, image, out, width);
-  uint8_t swapped[3 * kSwapChunk];
-  for (int x = 0; x < width; x += kSwapChunk) {
-    const int count = width - x < kSwapChunk ? width - x : kSwapChunk;
+  if (!swap) return overlay_chunk(table, labels, image, image, out, width);
+  uint8_t swapped[3 * kColumns];
+  for (int x = 0; x < width; x += kColumns) {
+    const int count = width - x < kColumns ? width - x : kColumns;
     swap_channels(image + 3 * x, count, swapped);
-    overlay_chunk(table, labels + x, swapped, out + 3 * x, count);
+    overlay_chunk(table, labels + x, image + 3 * x, swapped, out + 3 * x, count);
   }
 }
 
