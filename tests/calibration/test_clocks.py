@@ -56,7 +56,9 @@ def test_fitted_threshold_fires_at_the_requested_rate(name: str, rate: float) ->
     schedule, (fit,) = fit_clocks(GRAPH, SCHEDULES[name], {"signal": maps}, update_rate=rate)
     fired = fired_by_hand(maps, fit.threshold, fit.max_age, delay=int(name == "adaptive-late"))
     assert fit.update_rate == pytest.approx(sum(fired[1:]) / (len(fired) - 1))
-    assert rate - 0.08 <= fit.update_rate <= rate + 1e-9
+    later, half = np.array(fired[1:]), (len(fired) - 1) // 2
+    busiest = max(later[begin : begin + half].mean() for begin in range(len(later) - half + 1))
+    assert rate - 0.08 <= busiest <= rate + 1e-9
     clock = schedule.clocks["s3"]
     assert isinstance(clock, Adaptive)
     assert (clock.threshold, clock.max_age) == (fit.threshold, max_age_for(rate))
