@@ -45,26 +45,35 @@ inline Shorts load(const void* from) {
 
 inline void store(int16_t* to, Shorts value) { memcpy(to, &value, sizeof value); }
 
-// Byte pairs a | b << 8 of `count` outputs, by shuffles. Windows of 16 bytes make 8 pairs, of 64 bytes 32.
+// Step 2 for byte pairs a | b << 8.
+inline Shorts blend_pairs(Shorts pairs, Shorts weight) {
+  const Shorts a = pairs & 255, b = reinterpret_cast<Shorts>(reinterpret_cast<UnsignedShorts>(pairs) >> 8);
+  return (a << kFraction) + mulhrs((b - a) << kFraction, weight);
+}
+
+void horizontal_plain(const GatherPlan& plan, const uint8_t* row, int begin, int count, int16_t* out) {
+  alignas(64) uint16_t pairs[kChunk];
+  const int32_t *left = plan.left + begin, *right = plan.right + begin;
+  for (int i = 0; i < count; ++i) pairs[i] = static_cast<uint16_t>(row[left[i]] | row[right[i]] << 8);
+  for (int i = 0; i < count; i += kShorts) store(out + i, blend_pairs(load(pairs + i), load(plan.weight + begin + i)));
+}
+
+// pairs_at: one vector of byte pairs by shuffles of the windows at first[0], first[1] ...
 #if defined(__AVX512VBMI__)
 
 constexpr int kShuffleBytes = 64;
 
 template <int kWindows>
-inline __m512i shuffle(const uint8_t* p, __m512i index) {
-  const __m512i w0 = _mm512_loadu_si512(p);
-  if (kWindows == 1) return _mm512_permutexvar_epi8(index, w0);
+inline Shorts pairs_at(const uint8_t* row, const int32_t* first, const uint8_t* indices) {
+  const uint8_t* p = row + first[0];
+  const __m512i index = _mm512_loadu_si512(indices), w0 = _mm512_loadu_si512(p);
+  if (kWindows == 1) return reinterpret_cast<Shorts>(_mm512_permutexvar_epi8(index, w0));
   const __m512i low = _mm512_permutex2var_epi8(w0, index, _mm512_loadu_si512(p + 64));
-  if (kWindows == 2) return low;
+  if (kWindows == 2) return reinterpret_cast<Shorts>(low);
   const __m512i w2 = _mm512_loadu_si512(p + 128);
   const __m512i high = kWindows == 3 ? _mm512_permutexvar_epi8(index, w2)
                                      : _mm512_permutex2var_epi8(w2, index, _mm512_loadu_si512(p + 192));
-  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high);
-}
-
-template <int kWindows>
-inline void make_pairs(const uint8_t* p, const uint8_t* index, uint16_t* pairs) {
-  _mm512_storeu_si512(pairs, shuffle<kWindows>(p, _mm512_loadu_si512(index)));
+  return reinterpret_cast<Shorts>(_mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high));
 }
 
 #elif defined(__AVX2__)
@@ -72,16 +81,23 @@ inline void make_pairs(const uint8_t* p, const uint8_t* index, uint16_t* pairs) 
 constexpr int kShuffleBytes = 16;
 
 template <int kWindows>
-inline void make_pairs(const uint8_t* p, const uint8_t* index, uint16_t* pairs) {
-  const __m128i want = _mm_loadu_si128(reinterpret_cast<const __m128i*>(index));
+inline __m128i shuffle(const uint8_t* p, const uint8_t* indices) {
+  const __m128i index = _mm_loadu_si128(reinterpret_cast<const __m128i*>(indices));
   __m128i out = _mm_setzero_si128();
   for (int k = 0; k < kWindows; ++k) {
     // Indices of other windows get their top bit set (from below by wrapping, from above by saturating): zero.
     const __m128i here =
-        _mm_adds_epu8(_mm_sub_epi8(want, _mm_set1_epi8(static_cast<char>(16 * k))), _mm_set1_epi8(0x70));
+        _mm_adds_epu8(_mm_sub_epi8(index, _mm_set1_epi8(static_cast<char>(16 * k))), _mm_set1_epi8(0x70));
     out = _mm_or_si128(out, _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * k)), here));
   }
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(pairs), out);
+  return out;
+}
+
+template <int kWindows>
+inline Shorts pairs_at(const uint8_t* row, const int32_t* first, const uint8_t* indices) {
+  const __m128i low = shuffle<kWindows>(row + first[0], indices),
+                high = shuffle<kWindows>(row + first[1], indices + 16);
+  return reinterpret_cast<Shorts>(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
 }
 
 #elif defined(__aarch64__)
@@ -89,68 +105,42 @@ inline void make_pairs(const uint8_t* p, const uint8_t* index, uint16_t* pairs) 
 constexpr int kShuffleBytes = 16;
 
 template <int kWindows>
-inline void make_pairs(const uint8_t* p, const uint8_t* index, uint16_t* pairs) {
-  const uint8x16_t want = vld1q_u8(index);
-  uint8x16_t out;
-  if (kWindows == 1) out = vqtbl1q_u8(vld1q_u8(p), want);
-  if (kWindows == 2) out = vqtbl2q_u8({vld1q_u8(p), vld1q_u8(p + 16)}, want);
-  if (kWindows == 3) out = vqtbl3q_u8({vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32)}, want);
-  if (kWindows == 4) out = vqtbl4q_u8({vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)}, want);
-  vst1q_u8(reinterpret_cast<uint8_t*>(pairs), out);
+inline Shorts pairs_at(const uint8_t* row, const int32_t* first, const uint8_t* indices) {
+  const uint8_t* p = row + first[0];
+  const uint8x16_t index = vld1q_u8(indices), w0 = vld1q_u8(p);
+  if (kWindows == 1) return reinterpret_cast<Shorts>(vqtbl1q_u8(w0, index));
+  const uint8x16_t w1 = vld1q_u8(p + 16);
+  if (kWindows == 2) return reinterpret_cast<Shorts>(vqtbl2q_u8({w0, w1}, index));
+  const uint8x16_t w2 = vld1q_u8(p + 32);
+  if (kWindows == 3) return reinterpret_cast<Shorts>(vqtbl3q_u8({w0, w1, w2}, index));
+  return reinterpret_cast<Shorts>(vqtbl4q_u8({w0, w1, w2, vld1q_u8(p + 48)}, index));
 }
 
 #else
 
 constexpr int kShuffleBytes = 0;
 
-#endif
-
-void plain_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int count, uint16_t* RESTRICT pairs) {
-  const int32_t *left = plan.left + begin, *right = plan.right + begin;
-  for (int i = 0; i < count; ++i) pairs[i] = static_cast<uint16_t>(row[left[i]] | row[right[i]] << 8);
+template <int kWindows>
+inline Shorts pairs_at(const uint8_t*, const int32_t*, const uint8_t*) {
+  return Shorts{};
 }
 
-#if defined(__AVX512VBMI__) || defined(__AVX2__) || defined(__aarch64__)
+#endif
 
 template <int kWindows>
-void shuffled_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int count, uint16_t* RESTRICT pairs) {
-  constexpr int kGroup = kShuffleBytes / 2;
+void horizontal_shuffled(const GatherPlan& plan, const uint8_t* row, int begin, int count, int16_t* out) {
+  constexpr int kGroup = kShuffleBytes > 0 ? kShuffleBytes / 2 : 1;
   const int32_t* first = plan.first + begin / kGroup;
   const uint8_t* index = plan.index + ptrdiff_t{2} * begin;
-  for (int i = 0; i < count; i += kGroup) make_pairs<kWindows>(row + *first++, index + 2 * i, pairs + i);
+  const int16_t* weight = plan.weight + begin;
+  for (int i = 0; i < count; i += kShorts, first += kShorts / kGroup)
+    store(out + i, blend_pairs(pairs_at<kWindows>(row, first, index + 2 * i), load(weight + i)));
 }
-
-void gather_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int count, uint16_t* pairs) {
-  switch (plan.windows) {
-    case 1:
-      return shuffled_pairs<1>(plan, row, begin, count, pairs);
-    case 2:
-      return shuffled_pairs<2>(plan, row, begin, count, pairs);
-    case 3:
-      return shuffled_pairs<3>(plan, row, begin, count, pairs);
-    case 4:
-      return shuffled_pairs<4>(plan, row, begin, count, pairs);
-    default:
-      return plain_pairs(plan, row, begin, count, pairs);
-  }
-}
-
-#else
-
-void gather_pairs(const GatherPlan& plan, const uint8_t* row, int begin, int count, uint16_t* pairs) {
-  plain_pairs(plan, row, begin, count, pairs);
-}
-
-#endif
 
 void horizontal(const GatherPlan& plan, const uint8_t* row, int begin, int count, int16_t* out) {
-  alignas(64) uint16_t pairs[kChunk];
-  gather_pairs(plan, row, begin, count, pairs);
-  for (int i = 0; i < count; i += kShorts) {
-    const Shorts pair = load(pairs + i);
-    const Shorts a = pair & 255, b = reinterpret_cast<Shorts>(reinterpret_cast<UnsignedShorts>(pair) >> 8);
-    store(out + i, (a << kFraction) + mulhrs((b - a) << kFraction, load(plan.weight + begin + i)));
-  }
+  constexpr decltype(&horizontal_plain) kByWindows[kMaxWindows + 1] = {
+      horizontal_plain, horizontal_shuffled<1>, horizontal_shuffled<2>, horizontal_shuffled<3>, horizontal_shuffled<4>};
+  kByWindows[plan.windows](plan, row, begin, count, out);
 }
 
 void vertical(const int16_t* upper, const int16_t* lower, int16_t weight, int count, int16_t* out) {

@@ -60,6 +60,11 @@ void prefetch(const uint8_t* bytes, int count) {
   for (int i = 0; i < count; i += 64) __builtin_prefetch(bytes + i);
 }
 
+/// One line per page: it is the address translation that is wanted, the stores need no data.
+void prefetch_pages(const void* begin, ptrdiff_t bytes) {
+  for (ptrdiff_t i = 0; i < bytes; i += 4096) __builtin_prefetch(static_cast<const char*>(begin) + i, 1, 0);
+}
+
 }  // namespace
 
 struct Preprocessor::Impl {
@@ -76,6 +81,7 @@ struct Preprocessor::Impl {
   explicit Impl(const PreprocessConfig& wanted, Isa wanted_isa);
   void build_tables();
   void prefetch_next(const FrameView& frame, int component, int row, int begin, int count) const;
+  void prefetch_output(int y, void* dst) const;
   void write_chunk(const FrameView& frame, const YuvConstants& yuv, int row, int begin, int from, int count,
                    Scratch& scratch, void* dst) const;
   void write_tile(const FrameView& frame, const YuvConstants& yuv, int begin, int count, int row_begin, int row_end,
@@ -151,6 +157,17 @@ void Preprocessor::Impl::prefetch_next(const FrameView& frame, int component, in
     prefetch(frame.planes[part.plane] + next * frame.strides[part.plane] + first, bytes);
 }
 
+// The next row of the output, which often begins a page in every channel.
+void Preprocessor::Impl::prefetch_output(int y, void* dst) const {
+  if (y >= config.network_height) return;
+  const bool planar = config.layout == Layout::kNchw;
+  const ptrdiff_t size = config.type == InputType::kFloat32 ? 4 : 1, row_bytes = size * config.network_width;
+  for (int c = 0; c < (planar ? 3 : 1); ++c) {
+    const ptrdiff_t row = planar ? ptrdiff_t{c} * config.network_height + y : ptrdiff_t{3} * y;
+    prefetch_pages(static_cast<char*>(dst) + row * row_bytes, planar ? row_bytes : 3 * row_bytes);
+  }
+}
+
 // Columns [begin + from, begin + from + count) of the tile at `begin`; from and padded are multiples of kPaddedTo.
 void Preprocessor::Impl::write_chunk(const FrameView& frame, const YuvConstants& yuv, int row, int begin, int from,
                                      int count, Scratch& scratch, void* dst) const {
@@ -182,6 +199,7 @@ void Preprocessor::Impl::write_tile(const FrameView& frame, const YuvConstants& 
       prefetch_next(frame, c, row, begin, count);
       scratch.pairs[c].turn_to(table.low[row], table.high[row]);
     }
+    prefetch_output(geometry.network_rect.y + row + 1, dst);
     for (int from = 0; from < count; from += kChunk)
       write_chunk(frame, yuv, row, begin, from, std::min(kChunk, count - from), scratch, dst);
   }
