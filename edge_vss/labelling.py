@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from edge_vss.run_stats import RunStats
 from edge_vss.runtime import Pipeline
 from edge_vss.sinks import Sink, open_sink
 
-__all__ = ["OpenRun", "label_frames", "open_run"]
+__all__ = ["OpenRun", "check_outputs", "label_frames", "open_run"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def open_run(
     known = [one.name for one in manifest.schedules]
     if schedule is not None and schedule not in known:
         raise BadInput(f"{bundle} has no schedule {schedule!r}; it has: {', '.join(known)}")
+    check_outputs(bundle, source, outputs)
     colours = {output.name: [info.colour for info in output.classes] for output in manifest.outputs}
     with (
         open_source(source) as frames,
@@ -67,6 +69,30 @@ def open_run(
             for sink in sinks:
                 sink.discard()
             raise
+
+
+def check_outputs(bundle: str | Path, source: str, outputs: Sequence[str]) -> None:
+    """Refuse outputs that would overwrite the source, the bundle or each other.
+
+    Raises:
+        BadInput: One line that names the output and what it would overwrite.
+    """
+    played = Path(source.removeprefix("file://")).expanduser()
+    pictures = played if played.is_dir() else played.parent if glob.has_magic(source) else None
+    seen: set[Path] = set()
+    for target in outputs:
+        path = Path(target)
+        place = path.resolve()
+        folder = place.parent if path.suffix else place
+        if place in seen:
+            raise BadInput(f"{target}: is given as an output twice")
+        seen.add(place)
+        if played.is_file() and place == played.resolve():
+            raise BadInput(f"{target}: is the source itself; choose another output")
+        if pictures and folder == pictures.resolve() and path.suffix.lower() in ("", ".png"):
+            raise BadInput(f"{target}: would put label maps among the pictures of the source; choose another folder")
+        if Path(bundle).resolve() in (folder, *folder.parents):
+            raise BadInput(f"{target}: lies inside the bundle; choose another output")
 
 
 def label_frames(

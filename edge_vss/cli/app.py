@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -68,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 unexpected failure, 2 wrong usage, 3 bad input, 4 camera or device, 5 a gate said
         no, 130 interrupted.
     """
+    with contextlib.suppress(ValueError):  # only the main thread may; elsewhere the caller decides
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = app(None if arguments is None else list(arguments), prog_name="edge-vss", standalone_mode=False)
         if code == INTERRUPTED:  # some versions of Typer swallow the interrupt and give this
@@ -86,6 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code == 1 and os.environ.get("EDGE_VSS_TRACEBACK"):
             traceback.print_exception(error)
     return code if isinstance(code, int) else 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """A service that is stopped ends like Ctrl-C: outputs are finished, nothing temporary stays behind."""
+    raise KeyboardInterrupt
 
 
 def _explain(error: BaseException) -> tuple[int, str]:

@@ -48,7 +48,9 @@ JsonOption = Annotated[
 ]
 BackendOption = Annotated[str, typer.Option("--backend", help="What computes the stages: auto, onnxruntime, ...")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="Variant of the bundle: auto, fp32, fp16, int8.")]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="Threads per engine set; 0 = one per core.")]
+ThreadsOption = Annotated[
+    int, typer.Option("--threads", min=0, max=256, help="Threads per engine set; 0 = one per core.")
+]
 
 
 class Report:
@@ -59,6 +61,8 @@ class Report:
 
     def __init__(self, json_target: str | None) -> None:
         self._target = json_target
+        if json_target not in (None, "-"):
+            _check_place(Path(str(json_target)))
         self.console = Console(stderr=json_target == "-", highlight=False)
         if not self.console.is_terminal:
             self.console = Console(stderr=json_target == "-", highlight=False, width=FILE_WIDTH)
@@ -81,6 +85,12 @@ class Report:
             sys.stdout.flush()
         else:
             _write_whole(Path(self._target), text)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a file that cannot be written, before the work rather than after it."""
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise BadInput(f"{path}: cannot write here; --json wants a file in a folder that exists")
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -54,7 +54,8 @@ def run(
 ) -> None:
     """Label the frames of a source on the native runtime.
 
-    Without --as-fast-as-possible a file is played at its own rate, and no frame of it is dropped.
+    Without --as-fast-as-possible a file is played at its own rate, and no frame of it is dropped. Ctrl-C (or SIGTERM)
+    ends the run; what was labelled until then is kept, in the place of an earlier output.
 
     Example: [bold]edge-vss run street.bundle drive.mp4 --schedule adaptive --output labelled.mp4[/bold]
     """
@@ -62,6 +63,8 @@ def run(
     from edge_vss.run_stats import RunStats
 
     report = Report(json)
+    if json in (output or ()):
+        raise typer.BadParameter("--json and --output name the same file")
     with open_run(
         bundle,
         source,
@@ -73,6 +76,7 @@ def run(
     ) as opened:
         info = opened.pipeline.info
         stats = RunStats(stages=tuple(name for name, _ in info.stages))
+        facts = {"backend": info.backend, "schedule": info.schedule, "precision": info.precision}
         try:
             with _live_table(f"{info.name}: {info.schedule}, {info.backend} {info.precision}") as observe:
                 label_frames(
@@ -84,10 +88,11 @@ def run(
                     realtime=not as_fast_as_possible,
                     observe=observe,
                 )
-        finally:
+        except KeyboardInterrupt:
             if stats.frames:
-                facts = {"backend": info.backend, "schedule": info.schedule, "precision": info.precision}
                 _print(report, {**stats.as_dict(), **facts}, opened.targets)
+            raise
+        _print(report, {**stats.as_dict(), **facts}, opened.targets)
 
 
 @contextmanager

@@ -100,6 +100,8 @@ def open_source(uri: str, *, loop: bool = False) -> FrameSource:
         BadInput: Nothing there, or nothing that holds frames.
         DeviceError: A camera: this build has no capture library.
     """
+    if not uri.strip():
+        raise BadInput("the source is empty; give a video, a folder of pictures or street:")
     if uri.startswith(_CAMERAS):
         raise DeviceError(
             f"{uri}: cameras need the GStreamer capture library, which this build does not have; give a file or street:"

@@ -1,0 +1,85 @@
+"""``run`` never overwrites what it reads, and says "written" only of what was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from graphs import chain_graph
+from runtime.plain_bundles import write_plain_bundle
+
+from edge_vss.cli import main
+from edge_vss.schedule import Schedule
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> str:
+    return str(write_plain_bundle(tmp_path / "b", chain_graph(), [Schedule(name="full")]).path)
+
+
+@pytest.fixture
+def video(bundle: str, tmp_path: Path) -> Path:
+    path = tmp_path / "in.mp4"
+    street = "street:[frames=4,size=64x96]"
+    assert main(["run", bundle, street, "--as-fast-as-possible", "--output", str(path)]) == 0
+    return path
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(arguments) == 3
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    return said.err
+
+
+def test_an_output_that_is_the_source_is_refused(
+    bundle: str, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = video.read_bytes()
+    link = tmp_path / "link.mp4"
+    link.symlink_to(video)
+    for target in (str(video), str(link), str(tmp_path / "." / "in.mp4")):
+        assert "is the source itself" in refused(["run", bundle, str(video), "--output", target], capsys)
+    assert video.read_bytes() == before
+
+
+def test_label_maps_do_not_go_among_the_pictures_of_the_source(
+    bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "pictures"
+    assert main(["run", bundle, "street:[frames=3,size=64x96]", "--as-fast-as-possible", "--output", str(folder)]) == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for target in (str(folder), str(folder / "%03d.png"), str(folder / "*.png")):
+        assert "among the pictures" in refused(["run", bundle, str(folder), "--output", target], capsys)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_outputs_inside_the_bundle_or_given_twice_are_refused(
+    bundle: str, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out.mp4")
+    assert "inside the bundle" in refused(["run", bundle, str(video), "--output", bundle], capsys)
+    assert "inside the bundle" in refused(["run", bundle, str(video), "--output", f"{bundle}/x.mp4"], capsys)
+    assert "twice" in refused(["run", bundle, str(video), "--output", out, "--output", out], capsys)
+    assert main(["run", bundle, str(video), "--output", out, "--json", out]) == 2
+    assert "the source is empty" in refused(["run", bundle, ""], capsys)
+    assert main(["run", bundle, str(video), "--threads", "100000"]) == 2
+
+
+def test_a_place_for_json_is_checked_before_the_work(
+    bundle: str, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for target in (tmp_path, tmp_path / "nodir" / "x.json"):
+        assert "--json" in refused(["run", bundle, str(video), "--json", str(target)], capsys)
+
+
+def test_a_run_that_fails_in_mid_stream_says_one_line_and_keeps_the_old_output(
+    bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out.mp4"
+    assert main(["run", bundle, "street:[frames=3,size=64x96]", "--as-fast-as-possible", "--output", str(folder)]) == 0
+    (folder / "000001.png").write_bytes(b"no picture")
+    out.write_bytes(b"earlier")
+    refused(["run", bundle, str(folder), "--as-fast-as-possible", "--output", str(out)], capsys)
+    assert out.read_bytes() == b"earlier"
