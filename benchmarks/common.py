@@ -43,7 +43,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "NO"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.6g}" if 0.99 < value < 1 else f"{value:.4g}"
     return "" if value is None else str(value)
 
 

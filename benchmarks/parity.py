@@ -93,13 +93,14 @@ def compare(
             total += labels.size
             near += [index] if reference.near_threshold() else []
             fired_equal += reference.own_firing() == got.fired or reference.near_threshold()
-            ages_equal += want.age_frames == got.age_frames and want.stage_age_frames == got.stage_age_frames
+            ages = {one.name: want.age_frames[one.tensor] for one in manifest.outputs}
+            ages_equal += ages == got.age_frames and want.stage_age_frames == got.stage_age_frames
     count = len(frames)
     agreement = equal / total
     return {
         "name": schedule.name,
         "frames": count,
-        "agreement": agreement,
+        "agreement": round(agreement, 7),
         "fired_equal": fired_equal == count,
         "ages_equal": ages_equal == count,
         "near_threshold": ",".join(map(str, near)) or "-",
