@@ -28,7 +28,7 @@ from edge_vss.frame import Frame
 from edge_vss.graph import Graph
 from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import bundle_functions
-from edge_vss.schedule import Adaptive, Schedule
+from edge_vss.schedule import Adaptive, Budget, Schedule
 
 __all__ = [
     "CLOCK_FRAMES",
@@ -192,10 +192,23 @@ def max_age_for(update_rate: float) -> int:
     return max(MIN_MAX_AGE, math.ceil(2.0 / update_rate - 1e-9))
 
 
+def budget_for(update_rate: float) -> Budget | None:
+    """The firings in the shortest window that comes closest to ``update_rate`` from below; None where that is no limit.
+
+    Short, so that firings are spread evenly where the video keeps the clock at its limit.
+    """
+    longest = min(64, max(16, math.ceil(1.0 / update_rate - 1e-9)))
+    if update_rate > (longest - 1) / longest:
+        return None
+    found = [(min(frames - 1, int(update_rate * frames + 1e-9)), frames) for frames in range(2, longest + 1)]
+    fires, frames = max(found, key=lambda pair: (pair[0] / pair[1], -pair[1]))
+    return Budget(fires=max(1, fires), frames=frames if fires else longest)
+
+
 def fit_clocks(
     graph: Graph, schedule: Schedule, signals: Signals, *, update_rate: float, valid: Valid = (0.0, 0.0, 1.0, 1.0)
 ) -> tuple[Schedule, tuple[ClockFit, ...]]:
-    """Set every adaptive clock of a schedule, thresholds and ``max_age``, one after the other in graph order.
+    """Set every adaptive clock of a schedule: threshold, ``max_age`` and budget, one after the other in graph order.
 
     Args:
         signals: From ``record_signals``, on consecutive frames.
@@ -208,7 +221,7 @@ def fit_clocks(
     for stage in graph.stages:
         clock = schedule.clocks.get(stage.name)
         if isinstance(clock, Adaptive):
-            clock = msgspec.structs.replace(clock, max_age=max_age_for(update_rate))
+            clock = msgspec.structs.replace(clock, max_age=max_age_for(update_rate), budget=budget_for(update_rate))
             schedule = msgspec.structs.replace(schedule, clocks={**schedule.clocks, stage.name: clock})
             fit = fit_threshold(graph, schedule, stage.name, signals, update_rate=update_rate, valid=valid)
             schedule = schedule.with_thresholds({stage.name: fit.threshold})

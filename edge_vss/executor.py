@@ -20,7 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.graph import Graph, Read, Stage, stage_order
-from edge_vss.schedule import Adaptive, Always, Clock, Cycle, Every, Schedule, Signal, check_clocks
+from edge_vss.schedule import (
+    MAX_BUDGET_FRAMES,
+    Adaptive,
+    Always,
+    Clock,
+    Cycle,
+    Every,
+    Schedule,
+    Signal,
+    check_clocks,
+)
 
 __all__ = ["ReferenceExecutor", "StageFunction", "Step", "check_schedule"]
 
@@ -95,6 +105,7 @@ class ReferenceExecutor:
         self._slots = {tensor.name: Slot() for tensor in self.graph.tensors}
         self._references: dict[str, Any] = {}
         self._origins: dict[str, Origin] = {}
+        self._firings: dict[str, list[int]] = {}
 
     def step(self, image: Any, *, sequence: int, pts_us: int) -> Step:
         """Process one frame.
@@ -138,7 +149,10 @@ class ReferenceExecutor:
                 origin = self._origins.get(stage.name)
                 due = stage.name not in self._references or origin is None
                 too_old = origin is not None and self._now.sequence - origin.sequence > clock.max_age
-                will[stage.name] = True if due or too_old else None
+                if due or too_old:
+                    will[stage.name] = True
+                elif not self._spent(stage.name, clock):
+                    will[stage.name] = None
             elif (
                 isinstance(clock, Always)
                 or (isinstance(clock, Every) and self.frames % clock.k == clock.offset)
@@ -148,6 +162,13 @@ class ReferenceExecutor:
         while missing := self._first_missing(will):
             will[self._only_writer(missing)] = True
         return will
+
+    def _spent(self, stage: str, clock: Adaptive) -> bool:
+        """Whether firing now would overrun the clock's budget."""
+        if clock.budget is None:
+            return False
+        window = self.frames - clock.budget.frames
+        return sum(frame > window for frame in self._firings.get(stage, ())) >= clock.budget.fires
 
     def _first_missing(self, will: Mapping[str, bool | None]) -> str | None:
         """A tensor that is needed now, has no value, and that no firing stage writes."""
@@ -244,6 +265,7 @@ class ReferenceExecutor:
         clock = self.schedule.clock(stage.name)
         if isinstance(clock, Adaptive):
             self._references[stage.name] = self._read(stage.name, clock.signal.tensor)[0]
+            self._firings[stage.name] = [*self._firings.get(stage.name, ()), self.frames][-MAX_BUDGET_FRAMES:]
         for tensor, value in zip(stage.outputs, outputs):
             self._write(tensor, value, origin)
         self._origins[stage.name] = origin

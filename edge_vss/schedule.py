@@ -20,6 +20,7 @@ from edge_vss.graph import NAME, Graph
 __all__ = [
     "Adaptive",
     "Always",
+    "Budget",
     "Clock",
     "Cycle",
     "Edge",
@@ -34,6 +35,7 @@ __all__ = [
 
 MAX_PERIOD = 256
 MAX_AGE_LIMIT = 1_000_000
+MAX_BUDGET_FRAMES = 64
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -88,6 +90,16 @@ class Cycle(_Value, frozen=True, kw_only=True, tag="cycle", tag_field="kind"):
     guard: Guard | None = None
 
 
+class Budget(_Value, frozen=True, kw_only=True):
+    """At most ``fires`` firings within any ``frames`` processed frames in a row: what video of another kind than the
+    calibration's cannot overrun. Firings that ``max_age`` or a reset forces count, but are not held back."""
+
+    fires: int
+    """In 1..frames-1."""
+    frames: int
+    """In 2..64."""
+
+
 class Adaptive(_Value, frozen=True, kw_only=True, tag="adaptive", tag_field="kind"):
     """Fires when its signal reaches a threshold, or when its output would grow older than ``max_age``.
 
@@ -101,6 +113,7 @@ class Adaptive(_Value, frozen=True, kw_only=True, tag="adaptive", tag_field="kin
     """In [0, 1]; see ``threshold_between``. A variant may bring its own."""
     max_age: int = 8
     """Frames, >= 1."""
+    budget: Budget | None = None
     guard: Guard | None = None
 
 
@@ -192,6 +205,10 @@ def _clock_problem(clock: Clock) -> str:
         return f"threshold {clock.threshold} is not in [0, 1]"
     if isinstance(clock, Adaptive) and not 1 <= clock.max_age <= MAX_AGE_LIMIT:
         return f"max_age {clock.max_age} is not in 1..{MAX_AGE_LIMIT}"
+    if isinstance(clock, Adaptive) and clock.budget:
+        budget = clock.budget
+        if not (2 <= budget.frames <= MAX_BUDGET_FRAMES and 1 <= budget.fires < budget.frames):
+            return f"budget {budget.fires} of {budget.frames}: want frames in 2..{MAX_BUDGET_FRAMES}, fires below them"
     return ""
 
 

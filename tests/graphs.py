@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.graph import Graph, Read, Stage, Tensor
-from edge_vss.schedule import Adaptive, Cycle, Every, Guard, Schedule, Signal, chain_schedules
+from edge_vss.schedule import Adaptive, Budget, Cycle, Every, Guard, Schedule, Signal, chain_schedules
 
 Array = NDArray[Any]
 
@@ -73,8 +74,16 @@ def chain_graph_schedules(graph: Graph) -> tuple[Schedule, ...]:
     pipeline = next(s for s in found if s.name == "pipeline-2")
     adaptive = next(s for s in found if s.name == "adaptive")
     late = Schedule(name="adaptive-late", clocks=adaptive.clocks, delays=pipeline.delays)
+    clock = adaptive.clocks["s3"]
+    assert isinstance(clock, Adaptive)
+    held = msgspec.structs.replace(clock, threshold=0.0, max_age=9, budget=Budget(fires=2, frames=5))
     relative = Adaptive(signal=Signal(tensor="middle", kind="relative"), threshold=0.4, max_age=5)
-    return (*found, late, Schedule(name="adaptive-relative", clocks={"s3": relative}))
+    return (
+        *found,
+        late,
+        Schedule(name="adaptive-held", clocks={"s3": held}),
+        Schedule(name="adaptive-relative", clocks={"s3": relative}),
+    )
 
 
 def ring_graph(count: int = 3) -> tuple[Graph, Schedule]:

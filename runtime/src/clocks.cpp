@@ -81,7 +81,15 @@ Decision Clockwork::decide(int stage) const {
   const StageState& state = stages_[stage];
   if (!state.reference || !state.fired_once) return Decision::kFires;
   const bool too_old = static_cast<int64_t>(now_.sequence - state.origin.sequence) > clock.max_age;
-  return too_old ? Decision::kFires : Decision::kSignalDecides;
+  if (too_old) return Decision::kFires;
+  return spent(stage) ? Decision::kRests : Decision::kSignalDecides;
+}
+
+bool Clockwork::spent(int stage) const {
+  const Clock& clock = schedule_->clocks[stage];
+  if (!clock.budget_frames) return false;
+  const uint64_t window = (uint64_t{1} << (clock.budget_frames - 1)) - 1;  // this frame is the last of them
+  return __builtin_popcountll(stages_[stage].history & window) >= clock.budget_fires;
 }
 
 int Clockwork::first_missing() const {
@@ -205,11 +213,18 @@ bool Clockwork::fired(int stage) {
     if (!write(tensor, origin)) return false;
   }
   stages_[stage].fired_once = true;
+  stages_[stage].fired_now = true;
   stages_[stage].origin = origin;
   return true;
 }
 
-void Clockwork::finish() { ++frames_; }
+void Clockwork::finish() {
+  ++frames_;
+  for (StageState& stage : stages_) {
+    stage.history = stage.history << 1 | (stage.fired_now ? 1 : 0);
+    stage.fired_now = false;
+  }
+}
 
 int64_t Clockwork::stage_age(int stage) const {
   return stages_[stage].fired_once ? static_cast<int64_t>(now_.sequence - stages_[stage].origin.sequence) : -1;

@@ -64,6 +64,8 @@ class Clockwork {
   };
   struct StageState {
     bool fired_once = false, reference = false;
+    uint64_t history = 0;  // bit k: fired k + 1 frames ago
+    bool fired_now = false;
     Origin origin;
   };
 
@@ -75,6 +77,7 @@ class Clockwork {
   int first_missing() const;
   bool missing(int tensor) const;
   Decision decide(int stage) const;
+  bool spent(int stage) const;
   void order();
   bool write(int tensor, Origin origin);
   bool fail(const char* problem, int tensor);

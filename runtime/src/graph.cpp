@@ -139,6 +139,10 @@ void check_clocks(const Graph& graph, const Schedule& schedule) {
     if (clock.kind != ClockKind::kAdaptive) continue;
     if (!(clock.threshold >= 0.0 && clock.threshold <= 1.0)) throw bad_bundle(where + "threshold is not in [0, 1]");
     if (clock.max_age < 1 || clock.max_age > 1000000) throw bad_bundle(where + "max_age is not in 1..1000000");
+    if (clock.budget_frames && clock.budget_fires >= clock.budget_frames) {
+      throw bad_bundle(where + "budget " + std::to_string(clock.budget_fires) + " of " +
+                       std::to_string(clock.budget_frames) + " is no limit");
+    }
     const Tensor& signal = graph.tensors[clock.signal];
     const std::string what = where + "signal '" + signal.name + "' ";
     if (clock.signal == graph.image) throw bad_bundle(what + "is not a tensor that a stage writes");

@@ -65,6 +65,7 @@ struct Clock {
   bool relative = false;       // kind of that signal
   double threshold = 0.0;
   int64_t max_age = 0;
+  int budget_fires = 0, budget_frames = 0;  // at most so many firings in so many frames; 0 frames: no limit
   Guard guard;
 };
 

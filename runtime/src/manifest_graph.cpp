@@ -84,6 +84,13 @@ Clock read_clock(const Json& json, const Graph& graph, const std::string& where)
     signal.done();
     clock.threshold = fields.number("threshold");
     clock.max_age = fields.whole("max_age", -1, kAnyInt, 8);
+    const Json* budget = fields.find("budget");
+    if (budget && !budget->is_null()) {
+      Fields inner(*budget, where + ".budget");
+      clock.budget_fires = static_cast<int>(inner.whole("fires", 1, 63));
+      clock.budget_frames = static_cast<int>(inner.whole("frames", 2, 64));
+      inner.done();
+    }
   }
   const Json* guard = fields.find("guard");
   if (guard && !guard->is_null()) {

@@ -119,6 +119,9 @@ BAD: dict[str, Callable[[Json], None]] = {
     ),
     "a threshold above one": lambda m: schedule(m, "adaptive")["clocks"]["s3"].update(threshold=1.5),
     "an age limit of zero": lambda m: schedule(m, "adaptive")["clocks"]["s3"].update(max_age=0),
+    "a budget that is no limit": lambda m: schedule(m, "adaptive-held")["clocks"]["s3"]["budget"].update(fires=5),
+    "a budget of no firings": lambda m: schedule(m, "adaptive-held")["clocks"]["s3"]["budget"].update(fires=0),
+    "a budget over too many frames": lambda m: schedule(m, "adaptive-held")["clocks"]["s3"]["budget"].update(frames=65),
     "a signal that is no label tensor": lambda m: schedule(m, "adaptive")["clocks"]["s3"]["signal"].update(
         tensor="middle"
     ),

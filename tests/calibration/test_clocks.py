@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from edge_vss.bundle import load_bundle
 from edge_vss.calibration import calibrate_clock, fit_clocks, record_signals
-from edge_vss.calibration.clocks import max_age_for
+from edge_vss.calibration.clocks import budget_for, max_age_for
 from edge_vss.errors import BadInput
 from edge_vss.pixels import positions_inside
-from edge_vss.schedule import Adaptive, Schedule
+from edge_vss.schedule import Adaptive, Budget, Schedule
 
 Maps = list[NDArray[np.uint8]]
 GRAPH = chain_graph(128, 192)
@@ -37,12 +37,17 @@ def drifting(frames: int = 120, seed: int = 0) -> Maps:
     return found
 
 
-def fired_by_hand(maps: Sequence[NDArray[Any]], threshold: float, max_age: int, delay: int = 0) -> list[bool]:
-    """The adaptive clock as the paper and the age bound have it; with a delay, every frame sees the one before."""
+def fired_by_hand(
+    maps: Sequence[NDArray[Any]], threshold: float, max_age: int, delay: int = 0, budget: Budget | None = None
+) -> list[bool]:
+    """The adaptive clock as the paper, the age bound and the budget have it; with a delay, every frame sees the one
+    before."""
     fired, reference, computed = [], maps[0], 0
     for now in range(len(maps)):
         seen = max(0, now - delay)
-        fires = now == 0 or now - computed > max_age or (maps[seen] != reference).mean() >= threshold
+        spent = budget is not None and sum(fired[max(0, now - budget.frames + 1) :]) >= budget.fires
+        changed = (maps[seen] != reference).mean() >= threshold and not spent
+        fires = now == 0 or now - computed > max_age or changed
         if fires:
             reference, computed = maps[seen], seen
         fired.append(fires)
@@ -54,14 +59,35 @@ def fired_by_hand(maps: Sequence[NDArray[Any]], threshold: float, max_age: int, 
 def test_fitted_threshold_fires_at_the_requested_rate(name: str, rate: float) -> None:
     maps = drifting()
     schedule, (fit,) = fit_clocks(GRAPH, SCHEDULES[name], {"signal": maps}, update_rate=rate)
-    fired = fired_by_hand(maps, fit.threshold, fit.max_age, delay=int(name == "adaptive-late"))
-    assert fit.update_rate == pytest.approx(sum(fired[1:]) / (len(fired) - 1))
-    later, half = np.array(fired[1:]), (len(fired) - 1) // 2
-    busiest = max(later[begin : begin + half].mean() for begin in range(len(later) - half + 1))
-    assert rate - 0.08 <= busiest <= rate + 1e-9
     clock = schedule.clocks["s3"]
     assert isinstance(clock, Adaptive)
-    assert (clock.threshold, clock.max_age) == (fit.threshold, max_age_for(rate))
+    assert (clock.threshold, clock.max_age, clock.budget) == (fit.threshold, max_age_for(rate), budget_for(rate))
+    delay = int(name == "adaptive-late")
+    free = fired_by_hand(maps, fit.threshold, fit.max_age, delay)
+    assert rate - 0.08 <= np.mean(free[1:]) <= rate + 1e-9
+    held = fired_by_hand(maps, fit.threshold, fit.max_age, delay, clock.budget)
+    assert fit.update_rate == pytest.approx(np.mean(held[1:]))
+    assert np.mean(free[1:]) - 0.15 <= fit.update_rate <= rate + 0.02
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.25, 0.34, 0.4, 0.5, 0.55, 0.8, 0.9])
+def test_a_budget_stays_under_the_rate_and_comes_close(rate: float) -> None:
+    budget = budget_for(rate)
+    assert budget is not None
+    assert rate - 0.05 <= budget.fires / budget.frames <= rate + 1e-9
+    assert 1 <= budget.fires < budget.frames <= 64
+    assert (budget.frames == 3) == (rate == 0.34)
+
+
+def test_livelier_video_cannot_overrun_a_budget() -> None:
+    schedule, (fit,) = fit_clocks(GRAPH, SCHEDULES["adaptive"], {"signal": drifting()}, update_rate=0.34)
+    random = np.random.default_rng(5)
+    wild = [random.integers(0, 11, GRAPH.tensor("signal").shape, np.uint8) for _ in range(121)]
+    clock = schedule.clocks["s3"]
+    assert isinstance(clock, Adaptive)
+    assert all(fired_by_hand(wild, fit.threshold, fit.max_age))
+    fired = fired_by_hand(wild, fit.threshold, fit.max_age, budget=clock.budget)
+    assert 0.3 <= np.mean(fired[1:]) <= 0.34
 
 
 def test_thresholds_lie_midway_between_two_attainable_values() -> None:
@@ -78,7 +104,8 @@ def test_padding_counts_in_no_threshold() -> None:
     positions = positions_inside(maps[0].shape, valid)
     inside = [labels[:, 2:6] for labels in maps]
     assert positions == inside[0].size
-    assert fit.update_rate == np.mean(fired_by_hand(inside, fit.threshold, fit.max_age)[1:])
+    fired = fired_by_hand(inside, fit.threshold, fit.max_age, budget=budget_for(0.5))
+    assert fit.update_rate == np.mean(fired[1:])
 
 
 def test_still_video_fires_when_max_age_says_so() -> None:
@@ -145,7 +172,7 @@ def test_calibrating_a_bundle_changes_thresholds_and_goldens_only(tiny_bundle: P
     assert new.calibration["source"] == source
     fired = new.variants[0].golden["adaptive"].fired
     wanted = [
-        index == 0 or change["deep"] >= clock.threshold or stale(fired, index, clock.max_age)
+        index == 0 or change.get("deep", -1.0) >= clock.threshold or stale(fired, index, clock.max_age)
         for index, change in enumerate(new.variants[0].golden["adaptive"].changes)
     ]
     assert ["deep" in stages for stages in fired] == wanted
