@@ -115,8 +115,11 @@ Run play(const std::string& bundle, const char* backend, const std::string& sche
 
 std::vector<std::string> schedules_of(const std::string& bundle) {
   std::vector<std::string> names;
+  evss_options options;
+  evss_options_init(&options);
+  options.threads = 1;
   evss_pipeline* pipeline = nullptr;
-  if (evss_pipeline_open(bundle.c_str(), nullptr, &pipeline) != EVSS_OK) return names;
+  if (evss_pipeline_open(bundle.c_str(), &options, &pipeline) != EVSS_OK) return names;
   evss_info info;
   info.struct_size = sizeof info;
   evss_pipeline_info(pipeline, &info);
