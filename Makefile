@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint native pytest bench install stubs clean
+.PHONY: demo test lint native pytest bench install stubs clean tensorrt-headers-check
 
 BIN := $(abspath $(VENV))/bin
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
@@ -74,6 +74,25 @@ native-none native-address native-thread: | build
 
 build:
 	mkdir -p build
+
+# The tensorrt engine against NVIDIA's own headers, without a GPU; CONTRIBUTING.md says where they come from. What comes
+# out must not ask the linker for anything of TensorRT or CUDA. CUDA_INCLUDE_DIR may name several folders, with colons.
+TENSORRT_SOURCES := $(wildcard runtime/src/engines/tensorrt*.cpp) runtime/src/engines/registry.cpp
+JSON_INCLUDE = $(dir $(shell $(BIN)/python -c 'import nlohmann_json, pathlib; \
+  print(next(pathlib.Path(nlohmann_json.__file__).parent.rglob("nlohmann/json.hpp")).parent)'))
+colon := :
+
+tensorrt-headers-check: $(VENV)/.tools | build
+	@test -f "$(TENSORRT_INCLUDE_DIR)/NvInfer.h" && test -n "$(CUDA_INCLUDE_DIR)" || \
+	  { echo "make tensorrt-headers-check TENSORRT_INCLUDE_DIR=FOLDER_OF_NvInfer.h CUDA_INCLUDE_DIR=FOLDER[:FOLDER]"; exit 2; }
+	@grep -hE 'define (NV_TENSORRT|TRT)_(MAJOR|MINOR|PATCH|BUILD)[A-Z_]* +[0-9]' $(TENSORRT_INCLUDE_DIR)/NvInferVersion.h
+	@for source in $(TENSORRT_SOURCES); do \
+	  $(CXX) -std=c++17 -O1 -c -Wall -Wextra -Wshadow -Werror -DEDGE_VSS_TENSORRT -Iruntime/include -Iruntime/src \
+	    -isystem $(JSON_INCLUDE) -isystem $(TENSORRT_INCLUDE_DIR) \
+	    $(addprefix -isystem ,$(subst $(colon), ,$(CUDA_INCLUDE_DIR))) $$source -o build/headers-check.o; \
+	  if nm -uC build/headers-check.o | grep -v evss:: | grep -E 'nvinfer1::|cuda[A-Z]|getInfer|createInfer'; then echo "$$source links hard"; exit 1; fi; \
+	  echo "$$source: compiles"; \
+	done
 
 # ---- Python tests ------------------------------------------------------------------------------------------------
 

@@ -65,9 +65,10 @@ void LabelMaker::make_upsampler(AxisMap x, AxisMap y) {
   if (spec_->nearest) grid_.resize(static_cast<size_t>(grid_width_) * grid_height_);
 }
 
-const void* LabelMaker::host_value(const void* address) {
-  if (!host_.empty()) {
-    backend_->copy_out(host_.data(), address, host_.size());
+const void* LabelMaker::host_value(void* memory) {
+  const void* address = backend_->host_view(memory);
+  if (!address) {
+    if (!backend_->copy_out(host_.data(), memory, host_.size())) return nullptr;
     address = host_.data();
   }
   if (widened_.empty()) return address;
@@ -75,8 +76,7 @@ const void* LabelMaker::host_value(const void* address) {
   return widened_.data();
 }
 
-bool LabelMaker::run(const void* address, ParallelFor& pool) {
-  const void* value = host_value(address);
+bool LabelMaker::run(const void* value, ParallelFor& pool) {
   std::atomic<bool> finite{true};
   if (upsampler_) {
     const ScoreUpsamplerConfig& to = upsampler_->config();

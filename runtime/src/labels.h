@@ -17,8 +17,10 @@ class LabelMaker {
 
   /// Tables and buffers for a size of frame; the only place that allocates. Throws Error.
   void fit_to(const FitGeometry& fit, bool network_size);
-  /// Makes the label map from the tensor at `address`. False: scores that decide a label are not finite.
-  bool run(const void* address, ParallelFor& pool);
+  /// The tensor at `memory` as the host can read it; nullptr: it could not be copied from the device.
+  const void* host_value(void* memory);
+  /// Makes the label map from a host value. False: scores that decide a label are not finite.
+  bool run(const void* value, ParallelFor& pool);
 
   const OutputSpec& spec() const { return *spec_; }
   const uint8_t* labels() const { return labels_.data(); }
@@ -28,7 +30,6 @@ class LabelMaker {
  private:
   void make_resizer(AxisMap x, AxisMap y);
   void make_upsampler(AxisMap x, AxisMap y);
-  const void* host_value(const void* address);
 
   const OutputSpec* spec_;
   const TensorDesc* tensor_;

@@ -31,6 +31,19 @@ FrameView view_of(const evss_frame& frame) {
   return view;
 }
 
+// By tensor: whether the host writes it (the image) or reads it (outputs, and what adaptive clocks look at).
+std::vector<bool> tensors_for_host(const Manifest& manifest, const std::vector<Schedule>& schedules) {
+  std::vector<bool> found(manifest.graph.tensors.size());
+  found[static_cast<size_t>(manifest.graph.image)] = true;
+  for (const OutputSpec& output : manifest.outputs) found[static_cast<size_t>(output.tensor)] = true;
+  for (const Schedule& schedule : schedules) {
+    for (const Clock& clock : schedule.clocks) {
+      if (clock.signal >= 0) found[static_cast<size_t>(clock.signal)] = true;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 Pipeline::Pipeline(const std::string& path, const PipelineOptions& options)
@@ -81,13 +94,14 @@ void Pipeline::load(const PipelineOptions& options) {
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
-  stages_ = std::make_unique<Stages>(bundle_, *variant_, std::move(backend), slots, std::max(1, threads_ / lanes));
+  stages_ = std::make_unique<Stages>(bundle_, *variant_, std::move(backend), slots,
+                                     tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes));
   const int workers = std::min(threads_, static_cast<int>(manifest.graph.stages.size())) - 1;
   scheduler_ = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages_, slots, workers);
   scheduler_->set_schedule(first);
   const TensorDesc& image = stages_->tensor(manifest.graph.image);
   input_type(image.dtype);
-  if (!stages_->backend().host_accessible()) image_.resize(image.bytes);
+  if (!stages_->backend().host_view(stages_->memory(manifest.graph.image, 0))) image_.resize(image.bytes);
   for (const OutputSpec& spec : manifest.outputs) {
     outputs_.emplace_back(spec, stages_->tensor(spec.tensor), stages_->backend());
   }
@@ -169,15 +183,13 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
   result_.flags = after_reset_ ? uint32_t{EVSS_FLAG_RESET} : 0u;
   bool good = compute(view, frame, &status);
   const double labelled = now_ms();
-  bool finite = true;
-  for (LabelMaker& output : outputs_) finite = good && finite && make_labels(&output);
+  bool finite = good && make_labels(&good, &status);
   if (good && !finite) {
     // A network that diverged may have poisoned its state: once more, from scratch.
     result_.flags |= EVSS_FLAG_RECOMPUTED;
     scheduler_->reset();
     good = compute(view, frame, &status);
-    finite = true;
-    for (LabelMaker& output : outputs_) finite = good && finite && make_labels(&output);
+    finite = good && make_labels(&good, &status);
     if (good && !finite) {
       std::snprintf(status.message, sizeof status.message, "the scores hold NaN or infinity");
       good = false;
@@ -235,14 +247,14 @@ void Pipeline::fit_to(const FrameView& view) {
 bool Pipeline::compute(const FrameView& view, const evss_frame& frame, Status* status) {
   const int image = bundle_.manifest().graph.image;
   Backend& backend = stages_->backend();
-  const bool host = backend.host_accessible();
   // Beside stages that already run on other threads, the pixels have this one.
   const bool alone = !scheduler_->schedule().any_delay;
   return scheduler_->run(
       frame.sequence, frame.pts_us,
       [&](int slot) {
         const double begin = now_ms();
-        void* target = host ? stages_->memory(image, slot) : image_.data();
+        void* const host = backend.host_view(stages_->memory(image, slot));
+        void* target = host ? host : image_.data();
         const int height = bundle_.manifest().input.height;
         if (alone) {
           pool_->rows(height, 16, [&](int first, int last) { preprocessor_->run(view, target, first, last); });
@@ -256,14 +268,20 @@ bool Pipeline::compute(const FrameView& view, const evss_frame& frame, Status* s
       status);
 }
 
-// Writes a label map, where its tensor is new. False: scores that decide a label are not finite.
-bool Pipeline::make_labels(LabelMaker* output) {
-  const int tensor = output->spec().tensor;
-  if (!scheduler_->clockwork().is_fresh(tensor)) {
-    result_.flags |= EVSS_FLAG_REUSED;
-    return true;
+// Writes the label maps whose tensors are new. False: scores that decide a label are not finite, or `good` was cleared
+// because a tensor could not be copied from the device.
+bool Pipeline::make_labels(bool* good, Status* status) {
+  for (LabelMaker& output : outputs_) {
+    const int tensor = output.spec().tensor;
+    if (!scheduler_->clockwork().is_fresh(tensor)) {
+      result_.flags |= EVSS_FLAG_REUSED;
+      continue;
+    }
+    const void* value = output.host_value(stages_->memory(tensor, scheduler_->clockwork().newest_slot(tensor)));
+    if (!value) return *good = fail(status, "copying output '" + output.spec().name + "' from the device failed");
+    if (!output.run(value, *pool_)) return false;
   }
-  return output->run(stages_->memory(tensor, scheduler_->clockwork().newest_slot(tensor)), *pool_);
+  return true;
 }
 
 void Pipeline::fill_result(const evss_frame& frame) {

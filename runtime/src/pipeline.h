@@ -43,7 +43,7 @@ class Pipeline {
   const char* refusal(const evss_frame& frame) const;
   void fit_to(const FrameView& view);
   bool compute(const FrameView& view, const evss_frame& frame, Status* status);
-  bool make_labels(LabelMaker* output);
+  bool make_labels(bool* good, Status* status);
   void fill_result(const evss_frame& frame);
 
   Bundle bundle_;

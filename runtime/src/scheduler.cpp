@@ -49,15 +49,21 @@ void Scheduler::set_schedule(int index) {
 
 void Scheduler::reset() {
   clockwork_.reset();
+  zeroed_ = zero_states();
+}
+
+bool Scheduler::zero_states() {
+  bool good = true;
   for (size_t i = 0; i < graph_.tensors.size(); ++i) {
     if (!graph_.tensors[i].reset_to_zero) continue;
     const TensorDesc& tensor = stages_.tensor(static_cast<int>(i));
     // A stored zero is the zero point; whole bytes of it are enough for the 8-bit types, 0 for all others.
     const bool quantised = tensor.dtype == EVSS_UINT8 || tensor.dtype == EVSS_INT8;
     std::fill(zeros_.begin(), zeros_.end(), quantised ? static_cast<char>(tensor.zero_point) : 0);
-    stages_.backend().copy_in(stages_.memory(static_cast<int>(i), clockwork_.newest_slot(static_cast<int>(i))),
-                              zeros_.data(), tensor.bytes);
+    void* const address = stages_.memory(static_cast<int>(i), clockwork_.newest_slot(static_cast<int>(i)));
+    good = stages_.backend().copy_in(address, zeros_.data(), tensor.bytes) && good;
   }
+  return good;
 }
 
 void Scheduler::set_valid(double top, double left, double bottom, double right) {
@@ -69,6 +75,7 @@ bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_i
                           Status* status) {
   std::fill(runs_.begin(), runs_.end(), StageRun{});
   first_begin_ms_ = last_end_ms_ = 0.0;
+  if (!zeroed_) return abandon(status, "copying zeros to the device failed");  // and tries once more
   if (!clockwork_.begin(sequence, pts_us)) return abandon(status, clockwork_.problem());
   pending_ = Clockwork::kImageBit;
   started_ = decided_ = 0;
@@ -77,7 +84,7 @@ bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_i
   }
   const bool parallel = schedule().any_delay && crew_.workers() > 0;
   while (pending_) {
-    settle_clocks();
+    if (!settle_clocks()) return abandon(status, "copying a clock's signal from the device failed");
     int stage = next_ready();
     // The dearest ready stage goes to another thread as long as this one has something else to do.
     while (parallel && stage >= 0 && crew_.busy() < crew_.workers()) {
@@ -115,20 +122,22 @@ bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_i
   return true;
 }
 
-// Lets every adaptive clock speak whose signal is there.
-void Scheduler::settle_clocks() {
+// Lets every adaptive clock speak whose signal is there. False: a signal could not be copied.
+bool Scheduler::settle_clocks() {
   for (size_t i = 0; i < runs_.size(); ++i) {
     const int stage = static_cast<int>(i);
     const bool open = (pending_ & bit(stage)) && !(decided_ & bit(stage)) && !(started_ & bit(stage));
     if (!open || schedule().clocks[i].kind != ClockKind::kAdaptive || (clockwork_.waits_for(stage) & pending_))
       continue;
+    const void* value = signal_value(stage);
+    if (!value) return false;
     decided_ |= bit(stage);
-    if (!decide(stage)) pending_ &= ~bit(stage);
+    if (!decide(stage, value)) pending_ &= ~bit(stage);
   }
+  return true;
 }
 
-bool Scheduler::decide(int stage) {
-  const void* value = signal_value(stage);
+bool Scheduler::decide(int stage, const void* value) {
   bool fires = clockwork_.decision(stage) == Decision::kFires;
   if (clockwork_.has_reference(stage)) {
     runs_[stage].change = change(stage, value);
@@ -142,10 +151,9 @@ bool Scheduler::decide(int stage) {
 const void* Scheduler::signal_value(int stage) {
   const int signal = schedule().clocks[stage].signal;
   void* address = stages_.memory(signal, clockwork_.signal_slot(stage));
-  if (stages_.backend().host_accessible()) return address;
+  if (const void* host = stages_.backend().host_view(address)) return host;
   std::vector<char>& current = references_[stage].current;
-  stages_.backend().copy_out(current.data(), address, stages_.tensor(signal).bytes);
-  return current.data();
+  return stages_.backend().copy_out(current.data(), address, stages_.tensor(signal).bytes) ? current.data() : nullptr;
 }
 
 double Scheduler::change(int stage, const void* value) const {

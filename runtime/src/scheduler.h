@@ -49,8 +49,9 @@ class Scheduler {
   };
 
   bool run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_image, const void* context, Status* status);
-  void settle_clocks();
-  bool decide(int stage);
+  bool zero_states();
+  bool settle_clocks();
+  bool decide(int stage, const void* value);
   const void* signal_value(int stage);
   double change(int stage, const void* value) const;
   int next_ready() const;
@@ -67,6 +68,7 @@ class Scheduler {
   std::vector<Job> jobs_;
   std::vector<Reference> references_;
   std::vector<char> zeros_;
+  bool zeroed_ = false;  // states that reset to zero hold zeros, or what came after
   double valid_[4] = {0.0, 0.0, 1.0, 1.0};
   StageMask pending_ = 0;  // not yet run or rested; with Clockwork::kImageBit
   StageMask started_ = 0;

@@ -10,12 +10,14 @@ constexpr int kMaxBindings = 4096;
 }
 
 Stages::Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend,
-               const std::vector<int>& slots, int threads)
-    : graph_(bundle.manifest().graph), backend_(std::move(backend)), slots_(slots) {
+               const std::vector<int>& slots, const std::vector<bool>& for_host, int threads)
+    : graph_(bundle.manifest().graph), backend_(std::move(backend)), slots_(slots), memory_(*backend_) {
   describe(graph_, variant);
-  memory_.resize(tensors_.size());
+  memory_.versions.resize(tensors_.size());
   for (size_t i = 0; i < tensors_.size(); ++i) {
-    for (int slot = 0; slot < slots_[i]; ++slot) memory_[i].push_back(backend_->allocate(tensors_[i].bytes));
+    const size_t bytes = tensors_[i].bytes;
+    for (int slot = 0; slot < slots_[i]; ++slot)
+      memory_.versions[i].push_back(for_host[i] ? backend_->allocate_shared(bytes) : backend_->allocate(bytes));
   }
   variables_.resize(graph_.stages.size());
   for (size_t i = 0; i < graph_.stages.size(); ++i) {
@@ -38,10 +40,9 @@ Stages::Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Bac
   }
 }
 
-Stages::~Stages() {
-  engines_.clear();
-  for (const std::vector<void*>& versions : memory_) {
-    for (void* address : versions) backend_->release(address);
+Stages::Memory::~Memory() {
+  for (const std::vector<void*>& slots : versions) {
+    for (void* address : slots) backend.release(address);
   }
 }
 
@@ -108,15 +109,15 @@ void Stages::prepare_all(const Graph& graph, int index) {
       values[v] = binding / variables[v].stride % slots_[variables[v].tensor];
     std::vector<void*> inputs, outputs;
     for (size_t k = 0; k < stage.inputs.size(); ++k) {
-      inputs.push_back(
-          memory_[stage.inputs[k].tensor][slot_for(stage.inputs[k], static_cast<int>(k), variables, values)]);
+      const int slot = slot_for(stage.inputs[k], static_cast<int>(k), variables, values);
+      inputs.push_back(memory(stage.inputs[k].tensor, slot));
     }
     for (int tensor : stage.outputs) {
       int slot = 0;
       for (size_t v = 0; v < variables.size(); ++v) {
         if (variables[v].tensor == tensor && variables[v].base) slot = (values[v] + 1) % slots_[tensor];
       }
-      outputs.push_back(memory_[tensor][slot]);
+      outputs.push_back(memory(tensor, slot));
     }
     engines_[index]->prepare(static_cast<uint32_t>(binding), inputs, outputs);
   }

@@ -16,16 +16,16 @@ class Bundle;
 
 class Stages {
  public:
-  /// `slots` as for Clockwork; `threads` is what one engine may use. Throws Error.
+  /// `slots` as for Clockwork; `for_host` says by tensor whether the host writes or reads it every frame; `threads` is
+  /// what one engine may use. Throws Error.
   Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend, const std::vector<int>& slots,
-         int threads);
-  ~Stages();
+         const std::vector<bool>& for_host, int threads);
   Stages(const Stages&) = delete;
   Stages& operator=(const Stages&) = delete;
 
   Backend& backend() const { return *backend_; }
   const TensorDesc& tensor(int index) const { return tensors_[index]; }
-  void* memory(int tensor, int slot) const { return memory_[tensor][slot]; }
+  void* memory(int tensor, int slot) const { return memory_.versions[tensor][slot]; }
 
   /// The prepared binding for the versions that `clockwork` has the stage read and write now.
   uint32_t binding(int stage, const Clockwork& clockwork) const;
@@ -42,6 +42,16 @@ class Stages {
     int stride = 1;
   };
 
+  // Every version of every tensor; given back after the engines are gone, also where the constructor throws.
+  struct Memory {
+    explicit Memory(Backend& from) : backend(from) {}
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    Backend& backend;
+    std::vector<std::vector<void*>> versions;  // by tensor
+  };
+
   void describe(const Graph& graph, const Variant& variant);
   void find_variables(const Graph& graph, int stage);
   void prepare_all(const Graph& graph, int stage);
@@ -52,7 +62,7 @@ class Stages {
   std::unique_ptr<Backend> backend_;
   std::vector<int> slots_;
   std::vector<TensorDesc> tensors_;
-  std::vector<std::vector<void*>> memory_;
+  Memory memory_;
   std::vector<std::unique_ptr<Engine>> engines_;
   std::vector<std::vector<Variable>> variables_;  // by stage
 };

@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from graphs import plain_functions
+from onnx_cases import write_onnx_cases
 from runtime.plain_bundles import all_cases, image_of, random_frames, write_plain_bundle
 
 from edge_vss.executor import ReferenceExecutor, Step
@@ -81,6 +82,7 @@ def main(out: Path) -> None:
         for name, (graph, schedule) in all_cases().items():
             write_case(out / f"{backend}-{name}", graph, schedule, backend)
     write_outside(out / "outside")
+    write_onnx_cases(out / "tensorrt")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ class Backend {
   virtual bool host_accessible() const = 0;
   /// 64-byte aligned, zeroed. Throws Error.
   virtual void* allocate(size_t bytes) = 0;
+  /// The same for a tensor that the host writes or reads every frame.
+  virtual void* allocate_shared(size_t bytes) { return allocate(bytes); }
+  /// Where the host finds the contents of that address; nullptr: they have to be copied.
+  virtual void* host_view(void* address) const { return host_accessible() ? address : nullptr; }
   virtual void release(void* address) = 0;
   virtual bool copy_in(void* to, const void* from_host, size_t bytes) = 0;
   virtual bool copy_out(void* to_host, const void* from, size_t bytes) = 0;
@@ -82,6 +86,7 @@ class HostBackend : public Backend {
 
 std::unique_ptr<Backend> make_onnxruntime_backend(const BackendOptions& options);
 std::unique_ptr<Backend> make_plain_backend(bool device);
+std::unique_ptr<Backend> make_tensorrt_backend();  // only where EDGE_VSS_TENSORRT is defined
 std::unique_ptr<Backend> make_external_backend(const evss_backend& backend);
 
 bool fail(Status* status, const std::string& message);

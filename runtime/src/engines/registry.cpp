@@ -28,12 +28,22 @@ Registry& registry() {
   return instance;
 }
 
-constexpr const char* kBuiltIn[] = {"onnxruntime", "plain", "plain-device"};
+constexpr const char* kBuiltIn[] = {"onnxruntime", "plain", "plain-device", "tensorrt"};
 
 std::unique_ptr<Backend> make_built_in(const std::string& name, const BackendOptions& options) {
   if (name == "onnxruntime") return make_onnxruntime_backend(options);
   if (name == "plain") return make_plain_backend(false);
   if (name == "plain-device") return make_plain_backend(true);
+  if (name == "tensorrt") {
+#ifdef EDGE_VSS_TENSORRT
+    return make_tensorrt_backend();
+#else
+    throw Error(EVSS_UNAVAILABLE,
+                "tensorrt is not available: this build was made without NvInfer.h; apt-get install libnvinfer-dev and "
+                "the CUDA headers, then build edge-vss from source (or name them: -DTENSORRT_INCLUDE_DIR=, "
+                "-DCUDA_INCLUDE_DIR=)");
+#endif
+  }
   return nullptr;
 }
 
