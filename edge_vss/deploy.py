@@ -14,6 +14,7 @@ from edge_vss.bundle import SCHEMA_VERSION, EngineRef, Golden, InputSpec, Manife
 from edge_vss.bundle.golden import GOLDEN_FRAMES, GOLDEN_FRAMES_FILE, Clip, Memory, clip_of, golden_file, record_golden
 from edge_vss.calibration import ClockFit, fit_clocks, record_signals
 from edge_vss.calibration.clocks import CLOCK_FRAMES, signal_tensors
+from edge_vss.calibration.variants import Int8Variant, int8_variant
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
@@ -53,6 +54,10 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
     update_rate_expected: dict[str, dict[str, float]]
     """Schedule -> stage -> share of the calibration frames that fire it, the first not counted."""
     schedules: tuple[str, ...]
+    int8_macs_share: float | None = None
+    """Share of the multiply-adds that the INT8 variant has on integers; None without one."""
+    int8_observed_under: str | None = None
+    """The schedule through which its ranges were observed: ``full`` where the source is no video."""
 
 
 def deploy(
@@ -63,6 +68,7 @@ def deploy(
     width: int | None = None,
     calibration: str | None = None,
     clock_rate: float = 0.5,
+    precisions: Sequence[str] = ("fp32",),
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a checkpoint as a bundle.
@@ -73,6 +79,7 @@ def deploy(
         height: Of the network's input, pixels; with ``width``, or both as trained.
         calibration: SOURCE of unlabelled frames for clocks and goldens; generated street video where none is given.
         clock_rate: Wanted share of frames that fire the clocked stages under ``adaptive``, in (0, 1].
+        precisions: ``fp32``, and ``int8`` for a second variant.
 
     Raises:
         BadInput: The checkpoint, the size, the source or the output is no good. The old bundle is still there.
@@ -81,7 +88,9 @@ def deploy(
     say = progress or (lambda what, share: None)
     say("exporting", 0.0)
     exported = exported_checkpoint(checkpoint, height, width, lambda stage: say(f"exporting {stage}", 0.1))
-    return bundle_exported(exported, out, calibration=calibration, clock_rate=clock_rate, progress=say)
+    return bundle_exported(
+        exported, out, calibration=calibration, clock_rate=clock_rate, precisions=precisions, progress=say
+    )
 
 
 def deploy_onnx(
@@ -96,6 +105,7 @@ def deploy_onnx(
     width: int | None = None,
     calibration: str | None = None,
     clock_rate: float = 0.5,
+    precisions: Sequence[str] = ("fp32",),
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a segmentation network of the user's own, an ONNX file, as a bundle.
@@ -118,11 +128,19 @@ def deploy_onnx(
         width=width,
         progress=lambda stage: say(f"exporting {stage}", 0.1),
     )
-    return bundle_exported(exported, out, calibration=calibration, clock_rate=clock_rate, progress=say)
+    return bundle_exported(
+        exported, out, calibration=calibration, clock_rate=clock_rate, precisions=precisions, progress=say
+    )
 
 
 def bundle_exported(
-    exported: Exported, out: str | Path, *, calibration: str | None, clock_rate: float, progress: Progress
+    exported: Exported,
+    out: str | Path,
+    *,
+    calibration: str | None,
+    clock_rate: float,
+    precisions: Sequence[str],
+    progress: Progress,
 ) -> ExportReport:
     """Set the clocks, record the goldens, measure, and write the bundle."""
     source = calibration or default_source(exported.input)
@@ -149,9 +167,31 @@ def bundle_exported(
     parity = stage_parity(exported.graph, exported.functions, engines, image)
     cost = cost_of_cutting(exported.graph, exported.engines, exported.whole, image) if exported.whole else None
     manifest = _manifest(exported, schedules, goldens, _calibration_record(source, watched.count, clock_rate, fits))
+    int8 = None
+    if "int8" in precisions:
+        progress("calibrating int8", 0.95)
+        int8 = int8_variant(
+            exported.graph,
+            schedules,
+            exported.engines,
+            exported.input,
+            exported.outputs,
+            source,
+            clip,
+            clock_rate=clock_rate,
+        )
+        files.update(int8.files)
+        manifest = _with_int8(manifest, int8)
     write_bundle(out, manifest, files)
     progress("done", 1.0)
-    return _report(exported, out, schedules, fits, parity, cost)
+    return _report(exported, out, schedules, fits, parity, cost, int8)
+
+
+def _with_int8(manifest: Manifest, int8: Int8Variant) -> Manifest:
+    record = {"int8_macs_share": round(int8.macs_share, 4), "int8_observed_under": int8.observed_under}
+    return msgspec.structs.replace(
+        manifest, variants=(*manifest.variants, int8.variant), calibration={**manifest.calibration, **record}
+    )
 
 
 def default_source(spec: InputSpec) -> str:
@@ -270,6 +310,7 @@ def _report(
     fits: Mapping[str, tuple[ClockFit, ...]],
     parity: Mapping[str, Parity],
     cost: float | None,
+    int8: Int8Variant | None,
 ) -> ExportReport:
     return ExportReport(
         bundle=str(out),
@@ -277,7 +318,10 @@ def _report(
             stage.name: StageReport(
                 macs=stage.macs,
                 params=stage.params,
-                files=(f"engines/{stage.name}.onnxruntime.fp32.onnx",),
+                files=(
+                    f"engines/{stage.name}.onnxruntime.fp32.onnx",
+                    *([int8.variant.engines[stage.name].file] if int8 else []),
+                ),
                 parity=parity[stage.name],
             )
             for stage in exported.graph.stages
@@ -286,6 +330,8 @@ def _report(
         thresholds={name: {fit.stage: fit.threshold for fit in found} for name, found in fits.items()},
         update_rate_expected={name: {fit.stage: fit.update_rate for fit in found} for name, found in fits.items()},
         schedules=tuple(schedule.name for schedule in schedules),
+        int8_macs_share=int8.macs_share if int8 else None,
+        int8_observed_under=int8.observed_under if int8 else None,
     )
 
 

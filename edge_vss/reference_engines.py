@@ -9,11 +9,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_vss.bundle import Bundle, Variant
+from edge_vss.bundle import Bundle, Storage, Variant
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
+from edge_vss.graph import Graph
 
-__all__ = ["bundle_functions", "engine_function", "open_session"]
+__all__ = ["bundle_functions", "engine_function", "open_session", "stored_functions"]
 
 
 def open_session(engine: bytes, *, name: str = "engine", threads: int = 0) -> Any:
@@ -60,4 +61,38 @@ def bundle_functions(bundle: Bundle, variant: Variant, *, threads: int = 0) -> M
         functions[stage] = engine_function(
             bundle.read(engine.file), name=f"{bundle.path}/{engine.file}", threads=threads
         )
-    return functions
+    return stored_functions(bundle.manifest.graph, functions, variant.tensors)
+
+
+def stored_functions(
+    graph: Graph, functions: Mapping[str, StageFunction], stored: Mapping[str, Storage]
+) -> Mapping[str, StageFunction]:
+    """``functions``, of which those that read the image take it as float32 although their engines want integers.
+
+    Between stages the tensors travel as the engines leave them.
+
+    Args:
+        stored: Tensor -> how the engines store it.
+    """
+    storage = stored.get(graph.image)
+    if storage is None or storage.dtype not in ("uint8", "int8"):
+        return functions
+    return {
+        name: _with_stored_image(function, [read.tensor == graph.image for read in graph.stage(name).inputs], storage)
+        for name, function in functions.items()
+    }
+
+
+def _with_stored_image(function: StageFunction, is_image: Sequence[bool], storage: Storage) -> StageFunction:
+    limits = np.iinfo(storage.dtype)
+
+    def integers(value: NDArray[Any]) -> NDArray[Any]:
+        """ONNX's QuantizeLinear, in its own float32 arithmetic."""
+        levels = np.rint(value / np.float32(storage.scale)) + storage.zero_point
+        stored: NDArray[Any] = np.clip(levels, limits.min, limits.max).astype(storage.dtype)
+        return stored
+
+    def run(*values: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        return function(*(integers(value) if image else value for value, image in zip(values, is_image)))
+
+    return run

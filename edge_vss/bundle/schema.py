@@ -14,7 +14,7 @@ import msgspec
 
 from edge_vss.executor import check_schedule
 from edge_vss.frame import ColourMatrix, ColourRange
-from edge_vss.graph import DTYPE_BYTES, NAME, DType, Graph
+from edge_vss.graph import NAME, DType, Graph
 from edge_vss.schedule import Adaptive, Schedule
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 MAX_SIDE = 16384
+ZERO_POINTS = {"uint8": (0, 255), "int8": (-128, 127)}
 MAX_FILE_BYTES = 1 << 32
 PATH = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*(/[A-Za-z0-9_\-][A-Za-z0-9_.\-]*)*")
 
@@ -263,7 +264,8 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
     for name, storage in variant.tensors.items():
         if name not in known:
             raise ValueError(f"{where}: stores tensor {name!r}, which the graph lacks")
-        if not 0.0 < storage.scale < 1e12 or abs(storage.zero_point) > 1 << (8 * DTYPE_BYTES[storage.dtype] - 1):
+        low, high = ZERO_POINTS.get(storage.dtype, (0, 0))
+        if not 0.0 < storage.scale < 1e12 or not low <= storage.zero_point <= high:
             raise ValueError(f"{where}: tensor {name!r} has scale {storage.scale}, zero point {storage.zero_point}")
     schedules = {schedule.name: schedule for schedule in manifest.schedules}
     for name, thresholds in variant.thresholds.items():

@@ -26,7 +26,7 @@ def export(
     clock_rate: Annotated[
         float, typer.Option("--clock-rate", metavar="R", help="Share of frames that fire the adaptive stages, (0, 1].")
     ] = 0.5,
-    precision: Annotated[str, typer.Option(help="Variants to write: fp32.")] = "fp32",
+    precision: Annotated[str, typer.Option(metavar="P,…", help="Variants to write: fp32, or fp32,int8.")] = "fp32",
     backend: Annotated[str, typer.Option(help="Back ends to write for: onnxruntime.")] = "onnxruntime",
     onnx: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="ONNX file to use instead of a checkpoint.")
@@ -51,9 +51,13 @@ def export(
         raise typer.BadParameter("want either a CHECKPOINT or --onnx MODEL")
     if onnx is not None and classes is None:
         raise typer.BadParameter("--onnx wants --classes FILE as well")
-    for name, value, known in (("--precision", precision, "fp32"), ("--backend", backend, "onnxruntime")):
-        if value != known:
-            raise typer.BadParameter(f"{name} {value} is not built yet; known: {known}")
+    precisions = [part.strip() for part in precision.split(",")]
+    if "fp32" not in precisions or not set(precisions) <= {"fp32", "int8"}:
+        raise typer.BadParameter(f"--precision {precision}: want fp32 or fp32,int8")
+    if backend != "onnxruntime":
+        raise typer.BadParameter(f"--backend {backend} is not built yet; known: onnxruntime")
+    if onnx is None and (cut or classes or mean != "0" or std != "255"):
+        raise typer.BadParameter("--cut, --classes, --mean and --std belong to --onnx; a checkpoint brings its own")
     report = Report(json)
     height, width = parse_size(size) if size else (None, None)
     with share_bar("export") as progress:
@@ -67,6 +71,7 @@ def export(
                 width=width,
                 calibration=calibration,
                 clock_rate=clock_rate,
+                precisions=precisions,
                 progress=progress,
             )
         else:
@@ -84,6 +89,7 @@ def export(
                 width=width,
                 calibration=calibration,
                 clock_rate=clock_rate,
+                precisions=precisions,
                 progress=progress,
             )
     _print(report, found)
@@ -100,6 +106,11 @@ def _print(report: Report, found: ExportReport) -> None:
     report.print(make_table("Stages", ("stage", "M macs", "k params", "parity", "file"), rows))
     if found.cost_of_cutting is not None:
         report.print(f"cost of cutting: {found.cost_of_cutting:.3f} (sum of stages / one engine)")
+    if found.int8_macs_share is not None:
+        report.print(
+            f"int8: {found.int8_macs_share:.1%} of the multiply-adds on integers, "
+            f"ranges observed under {found.int8_observed_under}"
+        )
     for schedule, thresholds in found.thresholds.items():
         for name, threshold in thresholds.items():
             rate = found.update_rate_expected[schedule][name]

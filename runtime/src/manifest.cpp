@@ -155,9 +155,9 @@ Variant read_variant(const Json& json, const Manifest& manifest) {
     Storage& storage = variant.storage[tensor_named(graph, item.key(), where)];
     storage.dtype = read_dtype(inner, "dtype");
     const double scale = inner.number("scale", 1.0);
-    const int64_t limit =
-        int64_t{1} << (8 * dtype_bytes(storage.dtype) - 1 > 40 ? 40 : 8 * dtype_bytes(storage.dtype) - 1);
-    storage.zero_point = static_cast<int>(inner.whole("zero_point", -limit, limit, 0));
+    const bool is_unsigned = storage.dtype == EVSS_UINT8, is_signed = storage.dtype == EVSS_INT8;
+    const int64_t low = is_signed ? -128 : 0, high = is_unsigned ? 255 : is_signed ? 127 : 0;
+    storage.zero_point = static_cast<int>(inner.whole("zero_point", low, high, 0));
     storage.scale = static_cast<float>(scale);
     inner.done();
     if (!(scale > 0.0 && scale < 1e12)) throw bad_bundle(where + ": tensor '" + item.key() + "' has an absurd scale");

@@ -1,0 +1,81 @@
+"""Observing activations as a schedule feeds them: stale scores, ring entries and delayed inputs included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_vss.calibration.quantised_nodes import StageNodes
+from edge_vss.calibration.ranges import Histogram
+from edge_vss.errors import BadInput
+from edge_vss.executor import ReferenceExecutor, StageFunction
+from edge_vss.graph import Graph
+from edge_vss.reference_engines import engine_function
+from edge_vss.schedule import Schedule
+
+__all__ = ["Observations", "observe"]
+
+Observations = dict[str, dict[str, Histogram]]
+"""Stage -> tensor inside it -> what was seen there. Tensors that cross are seen where they are read."""
+Clip = Iterable[NDArray[np.float32]]
+
+
+def observe(
+    graph: Graph,
+    schedule: Schedule,
+    engines: Mapping[str, bytes],
+    clips: Iterable[Clip],
+    progress: Callable[[int], None] | None = None,
+) -> Observations:
+    """Play a schedule over clips and count what passes every tensor that could become 8-bit.
+
+    Args:
+        engines: Stage -> float32 ONNX file.
+        clips: The network's inputs, (1, 3, H, W) float32, in order; the state is reset between clips.
+        progress: Called with the number of frames done.
+
+    Raises:
+        BadInput: There is no frame, every frame is black or otherwise of one value, or a value is not finite.
+    """
+    found: Observations = {stage: {} for stage in engines}
+    functions = {stage: _watched(engine, found[stage], stage) for stage, engine in engines.items()}
+    count, varied = 0, False
+    for clip in clips:
+        executor = ReferenceExecutor(graph, schedule, functions)
+        for image in clip:
+            executor.step(image, sequence=count, pts_us=count)
+            varied = varied or bool(image[0, 0].max() > image[0, 0].min())
+            count += 1
+            if progress:
+                progress(count)
+    if not count:
+        raise BadInput("the calibration source gave no frame")
+    if not varied:
+        raise BadInput(f"all {count} frames of the calibration source are of one colour; nothing can be learnt of them")
+    return found
+
+
+def _watched(engine: bytes, seen: dict[str, Histogram], stage: str) -> StageFunction:
+    """The stage, which also counts its inputs and inner tensors."""
+    model = onnx.load_from_string(engine)
+    inputs = [value.name for value in model.graph.input]
+    outputs = [value.name for value in model.graph.output]
+    wanted = StageNodes(model, outputs).tensors()
+    inner = [name for name in wanted if name not in inputs and name not in outputs]
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in inner)
+    function = engine_function(model.SerializeToString(), name=stage)
+    for name in wanted:
+        seen[name] = Histogram()
+
+    def run(*values: Any) -> Sequence[Any]:
+        results = function(*values)
+        for name, value in (*zip(inputs, values), *zip([*outputs, *inner], results)):
+            if name in seen:
+                seen[name].add(value)
+        return results[: len(outputs)]
+
+    return run
