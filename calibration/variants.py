@@ -27,7 +27,7 @@ RANGE_FRAMES = 100
 """How many frames of a source are observed."""
 SLOWEST_FPS = 5.0
 """Below this, frames are taken for unordered images: no schedule would see such a stream."""
-TOLERANCE = 0.005
+TOLERANCE = 0.01
 """Share of golden pixels that may differ: an input level that rounds the other way moves integers by a step."""
 
 
