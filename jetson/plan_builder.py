@@ -75,7 +75,7 @@ def inspect_plan(trt: ModuleType, plan: bytes, dla: int | None = None) -> tuple[
         The layers, or None where TensorRT does not load the plan; and then the reason.
     """
     log = make_log(trt)
-    runtime, engine = load_plan(trt, log, plan, dla)
+    _runtime, engine = load_plan(trt, log, plan, dla)
     if engine is None:
         return None, log.reason()
     inspector = engine.create_engine_inspector()

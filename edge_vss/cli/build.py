@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from edge_vss.cli.common import JsonOption, Report, make_table, share_bar
 
@@ -53,7 +54,7 @@ def build(
 
 def _print(report: Report, found: BuildReport) -> None:
     memory = "shared memory" if found.device.integrated else "memory of its own"
-    report.print(f"TensorRT {found.tensorrt} on {found.device.name} ({found.device.sm}, {memory})")
+    report.print(escape(f"TensorRT {found.tensorrt} on {found.device.name} ({found.device.sm}, {memory})"))
     rows = [
         (
             plan.variant,
@@ -77,7 +78,7 @@ def _print(report: Report, found: BuildReport) -> None:
         heads = ("variant", "schedule", "frames", "agreement", "clocks")
         report.print(make_table("Golden sequences on these plans", heads, lines))
     else:
-        report.print(f"Golden sequences: not run ({found.not_checked})")
+        report.print(escape(f"Golden sequences: not run ({found.not_checked})"))
 
 
 def _as_dict(found: BuildReport) -> dict[str, object]:
