@@ -54,7 +54,7 @@ class Layer:
     @property
     def on_dla(self) -> bool:
         """Whether it runs on a deep-learning accelerator."""
-        return "dla" in self.kind.lower() or "foreignnode" in self.name.lower()
+        return self.kind.lower() == "dla"
 
 
 def read_layers(information: str, oneline: Callable[[], str]) -> tuple[Layer, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-__all__ = ["Object", "Simulated", "State", "Use", "enumeration", "record_module", "state"]
+__all__ = ["Object", "Simulated", "State", "Use", "enumeration", "record_module", "start", "state"]
 
 CODE_UNDER_TEST = "edge_vss."
 
@@ -30,8 +30,8 @@ class State:
 
     version: str = "10.3.0"
     faults: set[str] = field(default_factory=set)
-    """Steps that fail: builder, parser, build, deserialise, json, names_only, context, address, execute, memory,
-    retain."""
+    """Steps that fail: builder, parser, build, deserialise, json (broken), silent (names without types), context,
+    address, execute, memory, retain."""
     types: tuple[str, ...] = ("FP32",)
     """Types of a plan's layers as the inspector tells them, in turn."""
     dla_cores: int = 0

@@ -85,10 +85,10 @@ def mem_alloc(size: int) -> DeviceAllocation:
 
 def memcpy_htod_async(dest: DeviceAllocation, src: Any, stream: Stream) -> None:
     _current()
-    data = bytes(memoryview(src).cast("B"))
+    data = memoryview(src).cast("B")
     assert len(data) == len(state().memory[int(dest)])
 
-    def work() -> None:
+    def work() -> None:  # read as late as this: whoever changes the array before synchronising has an error
         state().memory[int(dest)][:] = data
 
     state().queues[stream.handle].append(work)

@@ -260,27 +260,29 @@ class EngineInspector(Object):
             return json.dumps({"Layers": [name for name, _, _ in rows], "Bindings": []})
         if format is LayerInformationFormat.ONELINE:
             lines = [
-                f"Name: {name}, LayerType: {kind}, Inputs: [ {{ Name: x, Dimensions: [1,3], Format/Datatype: {type} }} ], "
-                f"Outputs: [ {{ Name: y, Dimensions: [1,3], Format/Datatype: Float }} ]"
-                for name, kind, type in rows
+                f"Name: {name}, LayerType: {kind}, Inputs: [ {{ Name: x, Format/Datatype: {word} }} ], "
+                f"Outputs: [ {{ Name: y, Format/Datatype: Float }} ]"
+                for name, kind, word in rows
             ]
             return "Layers:\n" + "\n".join(lines) + "\nBindings:\nimage\n"
         if "json" in faults:
             return '{"Layers": ['
-        if state().generation > 10:
-            tensor = lambda type: {"Name": "x", "Dimensions": [1, 3], "Format": "LINEAR", "DataType": type}  # noqa: E731
-            tail: dict[str, Any] = {"I/O Tensors": [{"Name": "image", "IOMode": "INPUT", "DataType": "FP32"}]}
-        else:
-            words = {"FP32": "Row major linear FP32 format", "FP16": "Half", "INT8": "Thirty-two wide Int8 format"}
-            tensor = lambda type: {"Name": "x", "Dimensions": [1, 3], "Format/Datatype": words[type]}  # noqa: E731
-            tail = {"Bindings": ["image"]}
         layers = [
-            {"Name": name, "LayerType": kind, "Inputs": [tensor(type)], "Outputs": [tensor("FP32")]}
-            for name, kind, type in rows
+            {"Name": name, "LayerType": kind, "Inputs": [_tensor(word)], "Outputs": [_tensor("FP32")]}
+            for name, kind, word in rows
         ]
         # A copy between types, as TensorRT adds them at the borders: it must not count as FP16 computing.
-        copy = {"Name": "copy", "LayerType": "Reformat", "Inputs": [tensor("FP16")], "Outputs": [tensor("FP32")]}
+        copy = {"Name": "copy", "LayerType": "Reformat", "Inputs": [_tensor("FP16")], "Outputs": [_tensor("FP32")]}
+        tail = {"I/O Tensors": [{"Name": "image"}]} if state().generation > 10 else {"Bindings": ["image"]}
         return json.dumps({"Layers": [copy, *layers], **tail})
+
+
+def _tensor(word: str) -> dict[str, Any]:
+    """A tensor as the inspector of either generation tells it."""
+    if state().generation > 10:
+        return {"Name": "x", "Dimensions": [1, 3], "Format": "LINEAR", "DataType": word}
+    words = {"FP32": "Row major linear FP32 format", "FP16": "Half", "INT8": "Thirty-two wide Int8 format"}
+    return {"Name": "x", "Dimensions": [1, 3], "Format/Datatype": words[word]}
 
 
 class IExecutionContext(Object):
