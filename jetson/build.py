@@ -196,9 +196,9 @@ def _check(trt: ModuleType, bundle: Bundle, variants: list[Variant], report: Bui
     except DeviceError as error:
         report.not_checked = str(error)
         return
-    for variant in variants:
-        doing = f"{variant.name}: golden sequences"
-        progress(doing, 1.0)
+    steps = len(report.plans) + len(variants)
+    for place, variant in enumerate(variants, len(report.plans)):
         plans = {plan.stage: plan.path.read_bytes() for plan in report.plans if plan.variant == variant.name}
-        found = check_variant(trt, cuda, bundle, variant, plans, dla=report.options.dla)
+        share = _part(progress, f"{variant.name}: golden sequences", place, steps)
+        found = check_variant(trt, cuda, bundle, variant, plans, dla=report.options.dla, progress=share)
         report.checks += [GoldenCheck(variant.name, each) for each in found]

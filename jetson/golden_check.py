@@ -38,12 +38,13 @@ def check_variant(
     plans: Mapping[str, bytes],
     *,
     dla: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> list[ReplayReport]:
     """Replay every golden sequence of a variant.
 
     Args:
         plans: Stage -> plan.
+        progress: Called with the share in [0, 1] that is behind.
 
     Raises:
         BadInput: The golden sequences are damaged, or a plan does not fit its stage.
@@ -67,7 +68,7 @@ def check_variant(
                 )
             )
         for schedule in variant.golden:
-            progress(len(found), len(variant.golden))
+            progress(len(found) / len(variant.golden))
             process = _player(manifest, variant, schedule, functions, clip.frames.shape[1:3])
             found.append(replay(bundle, variant, schedule, process, clip))
     return found

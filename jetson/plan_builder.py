@@ -59,7 +59,7 @@ def build_plan(
         raise BadInput(f"{where}: {_parser_errors(parser)}")
     config = builder.create_builder_config()
     _configure(trt, config, precision, options)
-    cache = _attach_timing(config, timing)
+    cache = _attach_timing(config, timing, log)
     monitor = _monitor(trt, config, progress)
     plan = builder.build_serialized_network(network, config)
     del monitor  # kept until here: the builder does not own it
@@ -121,9 +121,10 @@ def _configure(trt: ModuleType, config: Any, precision: str, options: BuildOptio
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)  # most networks hold something that the DLA lacks
 
 
-def _attach_timing(config: Any, timing: bytes) -> Any:
+def _attach_timing(config: Any, timing: bytes, log: Log) -> Any:
     cache = config.create_timing_cache(timing)
     if cache is None or not config.set_timing_cache(cache, False):
+        log.errors.clear()  # a stale timing cache is no reason for what may fail later
         cache = config.create_timing_cache(b"")
         if cache is None or not config.set_timing_cache(cache, False):
             return None

@@ -19,7 +19,7 @@ INSTALL = (
 )
 MAX_REASON = 300
 Log = Any
-"""A TensorRT logger with ``reason()``: the first error it was told, in one line."""
+"""A TensorRT logger with ``errors``, all that it was told, and ``reason()``, the first of them in one line."""
 
 
 def load_tensorrt() -> ModuleType:

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from edge_vss.bundle import Golden, Storage, load_bundle
 from edge_vss.cli import main
+from edge_vss.errors import BadInput, DeviceError
 from edge_vss.jetson.build import build_bundle
 from edge_vss.jetson.plans import BuildOptions
 
@@ -95,6 +96,10 @@ def test_the_timing_cache_is_handed_from_build_to_build(machine: Machine, plain:
     build_bundle(plain, BuildOptions(workspace_mib=1), check=False)
     assert state.configs[len(lengths)]["timing"] == 0, "a cache that TensorRT refuses is left out"
     assert timing.read_bytes().startswith(b"timing")
+    timing.write_bytes(b"of another machine")
+    state.faults.add("build")
+    with pytest.raises(DeviceError, match="could not find any implementation"):  # and not: the timing cache
+        build_bundle(plain, BuildOptions(workspace_mib=2), check=False)
 
 
 def test_progress_names_every_stage_and_never_goes_back(machine: Machine, plain: Path) -> None:
@@ -188,8 +193,6 @@ def test_tensors_cross_from_plan_to_plan_in_their_stored_type(
     report = build_bundle(right)
     assert report.checks and not report.refused, report.refused
     assert not state.memory
-    from edge_vss.errors import BadInput
-
     wrong = with_variant(tiny_bundle, tmp_path / "b.bundle", precision="int8", files=files, change_golden=tolerant)
     with pytest.raises(BadInput, match=r"'lateral' is float16 .* the manifest says that 'lateral' is float32"):
         build_bundle(wrong)

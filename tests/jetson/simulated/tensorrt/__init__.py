@@ -10,33 +10,23 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from simulation import Object, enumeration, record_module, state
+from simulation import Object, record_module, state
+
+from .enumerations import (
+    NUMPY,
+    ONNX_TYPES,
+    DataType,
+    DeviceType,
+    LayerInformationFormat,
+    NetworkDefinitionCreationFlag,
+    ProfilingVerbosity,
+    Severity,
+    TensorIOMode,
+)
+from .enumerations import BuilderFlag as BuilderFlag
+from .enumerations import MemoryPoolType as MemoryPoolType
 
 MAGIC = b"simulated plan\n"
-NUMPY = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "UINT8": "uint8", "INT32": "int32", "INT64": "int64"}
-ONNX_TYPES = {
-    "tensor(float)": "FLOAT",
-    "tensor(float16)": "HALF",
-    "tensor(int8)": "INT8",
-    "tensor(uint8)": "UINT8",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-}
-
-DataType = enumeration("DataType", *NUMPY)
-DeviceType = enumeration("DeviceType", "GPU", "DLA")
-MemoryPoolType = enumeration("MemoryPoolType", "WORKSPACE")
-ProfilingVerbosity = enumeration("ProfilingVerbosity", "LAYER_NAMES_ONLY", "NONE", "DETAILED")
-LayerInformationFormat = enumeration("LayerInformationFormat", "ONELINE", "JSON")
-TensorIOMode = enumeration("TensorIOMode", "NONE", "INPUT", "OUTPUT")
-BuilderFlag = enumeration("BuilderFlag", "TF32", "GPU_FALLBACK")
-if state().generation == 8:
-    NetworkDefinitionCreationFlag = enumeration("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH")
-else:
-    NetworkDefinitionCreationFlag = enumeration("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH", "STRONGLY_TYPED")
-if state().generation > 10:
-    del NetworkDefinitionCreationFlag.EXPLICIT_BATCH
-_Severity = enumeration("Severity", "INTERNAL_ERROR", "ERROR", "WARNING")
 
 
 def __getattr__(name: str) -> Any:
@@ -46,7 +36,7 @@ def __getattr__(name: str) -> Any:
 
 
 class ILogger(Object):
-    INTERNAL_ERROR, ERROR, WARNING = _Severity.INTERNAL_ERROR, _Severity.ERROR, _Severity.WARNING
+    INTERNAL_ERROR, ERROR, WARNING = Severity.INTERNAL_ERROR, Severity.ERROR, Severity.WARNING
 
     def log(self, severity: Any, msg: str) -> None:
         raise NotImplementedError
@@ -89,7 +79,8 @@ class IBuilderConfig(Object):
     DLA_core = -1
     progress_monitor: Any = None
 
-    def __init__(self) -> None:
+    def __init__(self, logger: ILogger) -> None:
+        self._log = logger
         self._pools: dict[str, int] = {}
         self._flags = {"TF32"}
         self._cache: ITimingCache | None = None
@@ -108,6 +99,7 @@ class IBuilderConfig(Object):
 
     def set_timing_cache(self, cache: ITimingCache, ignore_mismatch: bool) -> bool:
         if cache._data and not cache._data.startswith(b"timing"):
+            self._log.log(ILogger.ERROR, "the timing cache is of another device")
             return False
         self._cache = cache
         return True
@@ -129,7 +121,7 @@ class Builder(Object):
         return INetworkDefinition()
 
     def create_builder_config(self) -> IBuilderConfig:
-        return IBuilderConfig()
+        return IBuilderConfig(self._log)
 
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
         if "build" in state().faults:
