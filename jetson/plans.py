@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from edge_vss.jetson.device import Device
 __all__ = ["BuildOptions", "PlanFolder", "plans_path"]
 
 MAX_LEVEL = 5
+VERSION = re.compile(r"\d+(\.\d+){0,3}")
+"""The numbers of a version: packages add ``.post1`` and the like, of which the library knows nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,8 @@ class PlanFolder:
 
     def __init__(self, version: str, device: Device) -> None:
         self.path = plans_path()
-        self._suffix = f"trt-{version}.{device.sm}"
+        numbers = VERSION.match(version)
+        self._suffix = f"trt-{numbers[0] if numbers else version}.{device.sm}"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -43,6 +43,13 @@ def test_plans_are_built_under_names_that_say_what_they_are_for(
     assert (report.device.name, report.device.integrated, report.tensorrt) == ("Orin", True, version)
 
 
+def test_a_packages_own_suffix_is_no_part_of_the_version(machine: Machine, plain: Path, plans: Path) -> None:
+    machine(version="10.14.1.48.post1")
+    build_bundle(plain, check=False)
+    assert all(".trt-10.14.1.48.sm87." in path.name for path in plans.glob("*.plan"))
+    assert len(list(plans.glob("*.plan"))) == 4
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_golden_sequence_comes_out_on_the_plans(machine: Machine, plain: Path, version: str) -> None:
     state = machine(version=version)
