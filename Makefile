@@ -96,7 +96,12 @@ tensorrt-headers-check: $(VENV)/.tools | build
 
 # ---- Python tests ------------------------------------------------------------------------------------------------
 
-pytest: $(VENV)/.installed
+# TensorRT's Python bindings, which tests/jetson looks into; without them its tests fail.
+build/tensorrt-bindings/.fetched: tests/jetson/bindings.py $(VENV)/.installed
+	$(BIN)/python tests/jetson/bindings.py
+	touch $@
+
+pytest: $(VENV)/.installed build/tensorrt-bindings/.fetched
 	EDGE_VSS_DATA="$${EDGE_VSS_DATA:-$(DATA)}" $(BIN)/pytest -q
 
 bench: $(VENV)/.installed

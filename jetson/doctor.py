@@ -46,6 +46,7 @@ def examine() -> list[Check]:
         _video,
         _training,
         _device_libraries,
+        _tensorrt,
         _cameras,
         _power,
     )
@@ -155,10 +156,37 @@ def _training() -> Iterator[Check]:
 def _device_libraries() -> Iterator[Check]:
     for name, library, fix in (
         ("gstreamer", "gstreamer-1.0", "apt-get install gstreamer1.0-tools gstreamer1.0-plugins-good"),
-        ("tensorrt", "nvinfer", "apt-get install tensorrt (on a Jetson, from NVIDIA's repository)"),
+        ("tensorrt library", "nvinfer", "apt-get install tensorrt (on a Jetson, from NVIDIA's repository)"),
     ):
         found = ctypes.util.find_library(library)
         yield Check(name=name, ok=bool(found), found=found or NOT_AVAILABLE, fix="" if found else fix)
+
+
+def _tensorrt() -> Iterator[Check]:
+    """What ``edge-vss build`` needs."""
+    from edge_vss.errors import DeviceError
+    from edge_vss.jetson.device import find_device
+    from edge_vss.jetson.plan_stage import load_cuda
+    from edge_vss.jetson.plans import plans_path
+    from edge_vss.jetson.tensorrt_python import load_tensorrt
+
+    def gpu() -> str:
+        device = find_device()
+        return f"{device.name}, {device.sm}"
+
+    for name, look in (
+        ("gpu", gpu),
+        ("tensorrt", lambda: f"{load_tensorrt().__version__}, supported"),
+        ("pycuda", lambda: f"{_version('pycuda') or 'of unknown version'}, {load_cuda().__name__} loads"),
+    ):
+        try:
+            yield Check(name=name, ok=True, found=look())
+        except DeviceError as error:
+            found, _, fix = str(error).partition("; ")
+            yield Check(name=name, ok=False, found=found, fix=fix)
+    folder = plans_path()
+    count = len(list(folder.glob("*.plan")))
+    yield Check(name="plans", ok=True, found=f"{count} in {folder}")
 
 
 def _cameras() -> Iterator[Check]:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from edge_vss import __version__
-from edge_vss.cli import calibrate, data, doctor, evaluate, export, inspect, run, train, verify
+from edge_vss.cli import build, calibrate, data, doctor, evaluate, export, inspect, run, train, verify
 from edge_vss.errors import EdgeVssError
 
 __all__ = ["app", "main"]
@@ -51,6 +51,7 @@ for _name, _verb in (
     ("train", train.train),
     ("export", export.export),
     ("calibrate", calibrate.calibrate),
+    ("build", build.build),
     ("run", run.run),
     ("eval", evaluate.evaluate),
     ("verify", verify.verify),

@@ -15,6 +15,7 @@ VERBS = (
     ("train",),
     ("export",),
     ("calibrate",),
+    ("build",),
     ("run",),
     ("eval",),
     ("verify",),

@@ -33,6 +33,7 @@ REQUIRED = [
     "edge_vss/calibration/__init__.py",
     "edge_vss/runtime/__init__.py",
     "edge_vss/runtime/include/edge_vss.h",
+    "edge_vss/jetson/build.py",
     "edge_vss/jetson/doctor.py",
 ]
 MAX_BYTES = 32 << 20

@@ -1,0 +1,1 @@
+"""A stand-in for ``pycuda``: device memory is host memory, and streams do nothing until they are synchronised."""
