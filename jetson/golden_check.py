@@ -61,6 +61,7 @@ def check_variant(
                     trt,
                     cuda,
                     plans[stage.name],
+                    onnx=bundle.read(variant.engines[stage.name].file),
                     where=f"{bundle.path}: stage {stage.name!r} of variant {variant.name!r}",
                     reads=[_stored(manifest, variant, read.tensor) for read in stage.inputs],
                     writes=[_stored(manifest, variant, name) for name in stage.outputs],

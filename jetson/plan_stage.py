@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edge_vss.bundle import Storage
 from edge_vss.errors import BadInput, DeviceError
 from edge_vss.graph import Tensor
+from edge_vss.jetson.onnx_names import onnx_names
 from edge_vss.jetson.tensorrt_python import load_plan, make_log
 
 __all__ = ["PYCUDA_INSTALL", "PlanStage", "StoredTensor", "cuda_context", "load_cuda"]
@@ -90,7 +91,8 @@ def cuda_context(cuda: ModuleType) -> Iterator[None]:
 class PlanStage:
     """One stage: arrays as trained in and out, in graph order; stored arrays on the device.
 
-    Buffers are allocated once. Use it as a context manager, inside ``cuda_context``.
+    The ONNX file that the plan was built from says in which order its inputs and outputs come. Buffers are allocated
+    once. Use it as a context manager, inside ``cuda_context``.
 
     Raises:
         BadInput: The plan's inputs and outputs are not those of the stage.
@@ -103,6 +105,7 @@ class PlanStage:
         cuda: ModuleType,
         plan: bytes,
         *,
+        onnx: bytes,
         where: str,
         reads: Sequence[StoredTensor],
         writes: Sequence[StoredTensor],
@@ -118,7 +121,7 @@ class PlanStage:
         if self._engine is None:
             raise DeviceError(f"{where}: TensorRT does not load the plan: {self._log.reason()}")
         try:
-            self._prepare(self._check_tensors(trt))
+            self._prepare(self._check_tensors(trt, onnx))
         except BaseException:
             self.close()
             raise
@@ -153,12 +156,16 @@ class PlanStage:
             raise DeviceError(f"{self._where}: the GPU fails: {error}") from None
         return [tensor.restore(array) for tensor, array in zip(self._writes, outputs)]
 
-    def _check_tensors(self, trt: ModuleType) -> list[str]:
-        """Names of the plan's tensors, inputs first, after they were compared with the stage's."""
+    def _check_tensors(self, trt: ModuleType, onnx: bytes) -> list[str]:
+        """Names of the plan's tensors in the ONNX file's order, after they were compared with the stage's."""
+        try:
+            inputs, outputs = onnx_names(onnx)
+        except ValueError as error:
+            raise BadInput(f"{self._where}: its engine file {error}") from None
+        wanted = dict.fromkeys(inputs, trt.TensorIOMode.INPUT) | dict.fromkeys(outputs, trt.TensorIOMode.OUTPUT)
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
-        modes = {name: self._engine.get_tensor_mode(name) for name in names}
-        inputs = [name for name in names if modes[name] == trt.TensorIOMode.INPUT]
-        outputs = [name for name in names if modes[name] == trt.TensorIOMode.OUTPUT]
+        if wanted != {name: self._engine.get_tensor_mode(name) for name in names}:
+            raise BadInput(f"{self._where}: the plan's tensors are not those of its engine file: {', '.join(names)}")
         if (len(inputs), len(outputs)) != (len(self._reads), len(self._writes)):
             raise BadInput(
                 f"{self._where}: has {len(inputs)} inputs and {len(outputs)} outputs, the stage reads "

@@ -218,7 +218,7 @@ class ICudaEngine(Object):
         return len(self._inputs) + len(self._outputs)
 
     def get_tensor_name(self, index: int) -> str:
-        return [*self._inputs, *self._outputs][index]
+        return sorted([*self._inputs, *self._outputs])[index]  # the real one promises no order
 
     def get_tensor_mode(self, name: str) -> Any:
         return TensorIOMode.INPUT if name in self._inputs else TensorIOMode.OUTPUT
