@@ -50,6 +50,8 @@ const Library& library(const std::string& wanted) {
   auto api = std::make_unique<ort::Api>(table);
   if (api->create_env(ort::kError, "edge-vss", &opened.env))
     throw Error(EVSS_UNAVAILABLE, "ONNX Runtime does not start");
+  // A robot's frame loop reports to nobody; the batches of statistics would also allocate on some frames.
+  if (ort::Status* refused = api->disable_telemetry_events(opened.env)) api->release_status(refused);
   opened.version = get_base()->version_string();
   opened.api = std::move(api);
   return opened;
