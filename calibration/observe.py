@@ -13,6 +13,7 @@ from edge_vss.calibration.quantised_nodes import StageNodes
 from edge_vss.calibration.ranges import Histogram
 from edge_vss.errors import BadInput
 from edge_vss.executor import ReferenceExecutor, StageFunction
+from edge_vss.export.proto import dtype_of
 from edge_vss.graph import Graph
 from edge_vss.reference_engines import engine_function
 from edge_vss.schedule import Schedule
@@ -20,7 +21,8 @@ from edge_vss.schedule import Schedule
 __all__ = ["Observations", "observe"]
 
 Observations = dict[str, dict[str, Histogram]]
-"""Stage -> tensor inside it -> what was seen there. Tensors that cross are seen where they are read."""
+"""Stage -> float tensor inside it -> what was seen there. Tensors that cross are seen where they are read. Histograms
+of tensors that no 8-bit node would touch know their extremes alone."""
 Clip = Iterable[NDArray[np.float32]]
 
 
@@ -31,7 +33,7 @@ def observe(
     clips: Iterable[Clip],
     progress: Callable[[int], None] | None = None,
 ) -> Observations:
-    """Play a schedule over clips and count what passes every tensor that could become 8-bit.
+    """Play a schedule over clips; count what passes every tensor that could become 8-bit, and extremes of the others.
 
     Args:
         engines: Stage -> float32 ONNX file.
@@ -60,22 +62,28 @@ def observe(
 
 
 def _watched(engine: bytes, seen: dict[str, Histogram], stage: str) -> StageFunction:
-    """The stage, which also counts its inputs and inner tensors."""
+    """The stage, which also looks at its inputs and inner tensors."""
     model = onnx.load_from_string(engine)
     inputs = [value.name for value in model.graph.input]
     outputs = [value.name for value in model.graph.output]
-    wanted = StageNodes(model, outputs).tensors()
-    inner = [name for name in wanted if name not in inputs and name not in outputs]
+    counted = set(StageNodes(model, outputs).tensors())
+    inner = [name for name in _float_results(model) if name not in outputs]
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in inner)
     function = engine_function(model.SerializeToString(), name=stage)
-    for name in wanted:
-        seen[name] = Histogram()
 
     def run(*values: Any) -> Sequence[Any]:
         results = function(*values)
         for name, value in (*zip(inputs, values), *zip([*outputs, *inner], results)):
-            if name in seen:
-                seen[name].add(value)
+            if value.size and np.issubdtype(value.dtype, np.floating):
+                histogram = seen.setdefault(name, Histogram())
+                histogram.add(value) if name in counted else histogram.widen(value)
         return results[: len(outputs)]
 
     return run
+
+
+def _float_results(model: onnx.ModelProto) -> list[str]:
+    """Float tensors that nodes write and that hold something, in graph order."""
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    found = {value.name: dtype_of(value) for value in (*inferred.value_info, *inferred.output)}
+    return [name for node in model.graph.node for name in node.output if found.get(name) == "float32"]

@@ -1,7 +1,9 @@
-"""QuantizeLinear and DequantizeLinear around the nodes of a stage: the INT8 form of an engine for ONNX Runtime on CPUs.
+"""QuantizeLinear and DequantizeLinear around the nodes of a stage: the INT8 forms of an engine.
 
-Activations are uint8 with a zero point, weights int8 per output channel, biases int32: the form that its VNNI and
-dot-product kernels take (int8 activations are three times slower there).
+One set of observed ranges, two ways to write it down. ONNX Runtime on CPUs wants uint8 activations with a zero point,
+weights int8 per output channel and int32 biases around everything that moves or joins them: the form that its VNNI and
+dot-product kernels take (int8 activations are three times slower there). TensorRT wants int8 with zero point 0, no
+quantised bias, and pairs only where a kernel begins to read: it moves them through pooling, resizing and joining.
 """
 
 from __future__ import annotations
@@ -21,9 +23,49 @@ from edge_vss.export.onnx_costs import Costs
 from edge_vss.export.proto import finish_model
 from edge_vss.graph import Tensor
 
-__all__ = ["QuantisedStage", "quantise_stage", "storage_of"]
+__all__ = ["ONNXRUNTIME", "TENSORRT", "Form", "QuantisedStage", "quantise_stage"]
 
 U8_LEVELS, I8_LEVELS = 255, 127
+SMALLEST_SCALE = 2.0**-24
+"""The smallest step of float16."""
+ELEMENTS = {"uint8": onnx.TensorProto.UINT8, "int8": onnx.TensorProto.INT8}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a back end wants integers written down."""
+
+    symmetric: bool
+    """int8 with zero point 0 and scales that float16 holds, or uint8 with a zero point."""
+    quantised_bias: bool
+    everywhere: bool
+    """Whether all that touches a quantised tensor reads its integers, or only those who gain by it."""
+
+    def storage(self, limits: Range) -> Storage:
+        """Scale and zero point for a range that holds 0."""
+        low, high = limits
+        if self.symmetric:
+            return Storage(dtype="int8", scale=float(_half_scales(np.array(max(-low, high) / I8_LEVELS))))
+        scale = float(np.float32((high - low) / U8_LEVELS)) or 1.0
+        return Storage(dtype="uint8", scale=scale, zero_point=int(np.clip(round(-low / scale), 0, U8_LEVELS)))
+
+    def reads(self, nodes: StageNodes) -> dict[str, list[tuple[onnx.NodeProto, int]]]:
+        """Tensor -> who reads its integers: the node and the place of the input."""
+        if not self.everywhere:
+            return nodes.gaining_reads()
+        return {
+            name: [
+                (reader, place)
+                for reader in nodes.readers.get(name, [])
+                for place, read in enumerate(reader.input)
+                if read == name
+            ]
+            for name in nodes.tensors()
+        }
+
+
+ONNXRUNTIME = Form(symmetric=False, quantised_bias=True, everywhere=True)
+TENSORRT = Form(symmetric=True, quantised_bias=False, everywhere=False)
 
 
 @dataclass(frozen=True)
@@ -36,11 +78,12 @@ class QuantisedStage:
     """Of its multiply-adds, how many are on integers, 0..1."""
 
 
-def storage_of(limits: Range) -> Storage:
-    """uint8 scale and zero point for a range that holds 0."""
-    low, high = limits
-    scale = float(np.float32((high - low) / U8_LEVELS)) or 1.0
-    return Storage(dtype="uint8", scale=scale, zero_point=int(np.clip(round(-low / scale), 0, U8_LEVELS)))
+def _half_scales(scales: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The same as float16 holds them, at least as large, 1 where there is nothing but zeros."""
+    exact = np.where(scales > 0, np.maximum(scales, SMALLEST_SCALE), 1.0)
+    held = exact.astype(np.float16)
+    held = np.where(held < exact, np.nextafter(held, np.float16(np.inf)), held)
+    return held.astype(np.float32)
 
 
 def quantise_stage(
@@ -50,6 +93,8 @@ def quantise_stage(
     ranges: Mapping[str, Range],
     stored: Mapping[str, Storage],
     kept: Collection[str] = (),
+    form: Form = ONNXRUNTIME,
+    leaving: Collection[str] = (),
 ) -> QuantisedStage:
     """A float32 stage with its able nodes on integers.
 
@@ -59,12 +104,14 @@ def quantise_stage(
         ranges: Tensor inside the stage -> range.
         stored: Boundary tensor -> how it crosses; others cross as float32.
         kept: Names of nodes that stay float32.
+        form: The back end's.
+        leaving: Outputs whose writers gain by integers although they leave as float.
     """
     model = onnx.load_from_string(engine)
-    nodes = StageNodes(model, stored, kept)
+    nodes = StageNodes(model, {*stored, *leaving}, kept)
     costs = Costs(model)
     all_macs, quantised_macs = costs.macs(model.graph.node), costs.macs(nodes.quantised.values())
-    _Writer(nodes, ranges, stored).write()
+    _Writer(nodes, ranges, stored, form).write()
     engine = finish_model(model, _as_stored(inputs, stored), _as_stored(outputs, stored))
     return QuantisedStage(engine, quantised_macs / all_macs if all_macs else 0.0)
 
@@ -81,27 +128,27 @@ def _as_stored(tensors: list[Tensor], stored: Mapping[str, Storage]) -> list[Ten
 class _Writer:
     """Rewrites the graph of ``nodes`` in place."""
 
-    def __init__(self, nodes: StageNodes, ranges: Mapping[str, Range], stored: Mapping[str, Storage]) -> None:
+    def __init__(
+        self, nodes: StageNodes, ranges: Mapping[str, Range], stored: Mapping[str, Storage], form: Form
+    ) -> None:
         self._nodes, self._graph = nodes, nodes.model.graph
-        self._stored = stored
+        self._stored, self._form = stored, form
         self._inputs = {value.name for value in self._graph.input}
-        self._storage: dict[str, Storage] = {}
-        for name in nodes.tensors():
-            self._storage[name] = stored.get(name) or storage_of(ranges[name])
-        for node in nodes.quantised.values():
-            if node.op_type in SCALE_KEEPING and node.output[0] not in stored:
-                self._storage[node.output[0]] = self._storage[node.input[0]]
+        self._reads = form.reads(nodes)
+        self._storage = {name: stored.get(name) or form.storage(ranges[name]) for name in self._reads}
+        if form.everywhere:
+            for node in nodes.quantised.values():
+                if node.op_type in SCALE_KEEPING and node.output[0] not in stored:
+                    self._storage[node.output[0]] = self._storage[node.input[0]]
 
     def write(self) -> None:
         for node in self._nodes.quantised.values():
             if node.op_type in WEIGHTED:
                 self._weights(node)
         pairs = {name: self._pair(name, storage) for name, storage in self._storage.items()}
-        for name in self._storage:
-            for reader in self._nodes.readers.get(name, []):
-                for place, read in enumerate(reader.input):
-                    if read == name:
-                        reader.input[place] = f"{name}/dequantised"
+        for name, reads in self._reads.items():
+            for reader, place in reads:
+                reader.input[place] = f"{name}/dequantised"
         ordered = [node for name in self._storage if name in self._inputs for node in pairs[name]]
         for node in self._graph.node:
             ordered.append(node)
@@ -113,13 +160,13 @@ class _Writer:
         self._graph.node.extend(copies)
         for value in (*self._graph.input, *self._graph.output):
             if value.name in self._stored and value.name in self._storage:
-                value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
+                value.type.tensor_type.elem_type = ELEMENTS[self._stored[value.name].dtype]
         del self._graph.value_info[:]
         self._drop_unread()
 
     def _pair(self, name: str, storage: Storage) -> list[onnx.NodeProto]:
         scale = self._constant(f"{name}/scale", np.array(storage.scale, np.float32))
-        zero = self._constant(f"{name}/zero", np.array(storage.zero_point, np.uint8))
+        zero = self._constant(f"{name}/zero", np.array(storage.zero_point, storage.dtype))
         crosses = name in self._stored
         integers = name if crosses else f"{name}/quantised"
         found = []
@@ -143,12 +190,12 @@ class _Writer:
     def _weights(self, node: onnx.NodeProto) -> None:
         weight = numpy_helper.to_array(self._nodes.weights[node.input[1]]).astype(np.float64)
         scales = np.abs(weight).reshape(len(weight), -1).max(1) / I8_LEVELS
-        scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
+        scales = _half_scales(scales) if self._form.symmetric else np.where(scales > 0, scales, 1.0).astype(np.float32)
         integers = np.clip(np.round(weight / scales.reshape(-1, *[1] * (weight.ndim - 1))), -I8_LEVELS, I8_LEVELS)
         base = node.name
         zeros = np.zeros(len(scales), np.int8)
         node.input[1] = self._dequantised(f"{base}/weight", integers.astype(np.int8), scales, zeros)
-        if len(node.input) > 2 and node.input[2]:
+        if self._form.quantised_bias and len(node.input) > 2 and node.input[2]:
             bias = numpy_helper.to_array(self._nodes.weights[node.input[2]]).astype(np.float64)
             steps = (scales * np.float32(self._storage[node.input[0]].scale)).astype(np.float32)
             limit = 2**31 - 1

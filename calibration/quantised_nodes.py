@@ -29,6 +29,7 @@ class StageNodes:
         self.model = model
         self.weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self.outputs = {value.name for value in model.graph.output}
+        self._written_at = {name: place for place, node in enumerate(model.graph.node) for name in node.output}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
             for name in node_reads(node):
@@ -58,6 +59,28 @@ class StageNodes:
         for node in self.quantised.values():
             found += [*self.activations(node), self.result(node)]
         return list(dict.fromkeys(found))
+
+    def gaining_reads(self) -> dict[str, list[tuple[onnx.NodeProto, int]]]:
+        """Tensor -> reads, as (node, place), at which a kernel that fuses on its own wants integers.
+
+        Weighted nodes want them. Of a sum, the convolution that ends last goes on in its own accumulator; the other
+        input, the skip, is added from memory and had better be 8-bit.
+        """
+        found: dict[str, list[tuple[onnx.NodeProto, int]]] = {}
+        for node in self.quantised.values():
+            places = [0] if node.op_type in WEIGHTED else []
+            if node.op_type == "Add" and len(set(node.input)) == 2:
+                fused = [place for place, name in enumerate(node.input) if self._ends_in_accumulator(name)]
+                last = max(fused, key=lambda place: self._written_at[node.input[place]], default=None)
+                places = [] if last is None else [1 - last]
+            for place in places:
+                found.setdefault(node.input[place], []).append((node, place))
+        return found
+
+    def _ends_in_accumulator(self, name: str) -> bool:
+        """Whether a quantised weighted node writes this, and nobody but one sum reads it."""
+        written = any(node.output[0] == name for node in self.quantised.values() if node.op_type in WEIGHTED)
+        return written and len(self.readers.get(name, [])) == 1 and name not in self.outputs
 
     def _able(self, node: onnx.NodeProto) -> bool:
         if node.op_type in WEIGHTED:

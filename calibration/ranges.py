@@ -42,16 +42,29 @@ class Histogram:
         Raises:
             BadInput: It holds NaN or infinity.
         """
+        self.widen(values)
+        flat = values.reshape(-1)
+        flat = flat[:: _stride(flat.size, values.shape[-1] if values.ndim else 1)].astype(np.float64)
+        exponent = _exponent(self.magnitude)
+        places = np.floor(np.ldexp(flat, -exponent)).astype(np.int64)
+        first = int(places.min())
+        self._merge(exponent, first, np.bincount(places - first).astype(np.int64))
+
+    def widen(self, values: NDArray[Any]) -> None:
+        """Take note of the extremes alone, of an array that is not to be quantised.
+
+        Raises:
+            BadInput: It holds NaN or infinity.
+        """
         low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise BadInput("a tensor became NaN or infinite during calibration")
         self.low, self.high = min(self.low, low), max(self.high, high)
-        flat = values.reshape(-1)
-        flat = flat[:: _stride(flat.size, values.shape[-1] if values.ndim else 1)].astype(np.float64)
-        exponent = _exponent(max(-self.low, self.high))
-        places = np.floor(np.ldexp(flat, -exponent)).astype(np.int64)
-        first = int(places.min())
-        self._merge(exponent, first, np.bincount(places - first).astype(np.int64))
+
+    @property
+    def magnitude(self) -> float:
+        """The largest absolute value that was seen, 0 before any."""
+        return max(0.0, -self.low, self.high)
 
     def merge(self, other: Histogram) -> None:
         """Count everything that ``other`` has counted."""
@@ -60,7 +73,7 @@ class Histogram:
             self._merge(other._exponent, other._first, other._counts)
 
     def _merge(self, exponent: int, first: int, counts: NDArray[np.int64]) -> None:
-        exponent_now = max(exponent, _exponent(max(-self.low, self.high)))
+        exponent_now = max(exponent, _exponent(self.magnitude))
         parts = [_coarser(first, counts, exponent_now - exponent)]
         if len(self._counts):
             parts.append(_coarser(self._first, self._counts, exponent_now - self._exponent))

@@ -1,18 +1,19 @@
-"""The INT8 variant of a bundle: ranges observed through its schedule, engines on integers, clocks and goldens anew."""
+"""Further variants of a bundle: narrower engines from ranges seen through the schedule, clocks and goldens anew."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from edge_vss.bundle import EngineRef, InputSpec, OutputSpec, Storage, Variant
 from edge_vss.bundle.golden import Clip, Memory, golden_file, record_golden
 from edge_vss.calibration.clocks import fit_clocks, record_signals, signal_tensors
+from edge_vss.calibration.half import ISLAND_MAGNITUDE, half_stage
 from edge_vss.calibration.observe import Observations, observe
-from edge_vss.calibration.qdq import QuantisedStage, quantise_stage, storage_of
+from edge_vss.calibration.qdq import ONNXRUNTIME, TENSORRT, Form, QuantisedStage, quantise_stage
 from edge_vss.calibration.ranges import Histogram
 from edge_vss.data.sources import open_source
 from edge_vss.executor import StageFunction
@@ -21,147 +22,239 @@ from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function, stored_functions
 from edge_vss.schedule import Adaptive, Schedule
 
-__all__ = ["RANGE_FRAMES", "Int8Variant", "int8_variant"]
+__all__ = ["KINDS", "RANGE_FRAMES", "MadeVariant", "Observed", "VariantMaker", "observe_source"]
 
 RANGE_FRAMES = 100
 """How many frames of a source are observed."""
 SLOWEST_FPS = 5.0
 """Below this, frames are taken for unordered images: no schedule would see such a stream."""
-TOLERANCE = 0.01
-"""Share of golden pixels that may differ: an input level that rounds the other way moves integers by a step."""
+TOLERANCES = {
+    ("onnxruntime", "int8"): 0.01,
+    ("tensorrt", "fp16"): 0.005,
+    ("tensorrt", "int8"): 0.02,
+}
+"""(back end, precision) -> share of golden pixels that may differ: an input level that rounds the other way moves
+integers by a step, and another engine adds in another order."""
+KINDS = frozenset(TOLERANCES)
+"""What can be made."""
+Kept = Mapping[str, Collection[str]]
+"""Stage -> nodes that do not become 8-bit."""
 
 
 @dataclass(frozen=True)
-class Int8Variant:
+class Observed:
+    """What was seen of a network's activations."""
+
+    schedule: str
+    """The schedule through which; ``full`` where the source is no video."""
+    seen: Observations
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeVariant:
     """A variant and its files."""
 
     variant: Variant
     files: Mapping[str, bytes]
-    macs_share: float
+    macs_share: float = 0.0
     """Of all multiply-adds, how many are on integers, 0..1."""
-    stage_shares: Mapping[str, float]
+    stage_shares: Mapping[str, float] = field(default_factory=dict)
     """Stage -> the same."""
-    observed_under: str
-    """The schedule through which ranges were observed."""
+    islands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Stage -> nodes that stay float32 in a float16 engine."""
 
 
-def int8_variant(
+def observe_source(
     graph: Graph,
     schedules: Sequence[Schedule],
     engines: Mapping[str, bytes],
     spec: InputSpec,
-    outputs: Sequence[OutputSpec],
     source: str,
-    clip: Clip,
-    *,
-    clock_rate: float = 0.5,
-    method: str = "mse",
     progress: Callable[[int], None] | None = None,
-) -> Int8Variant:
-    """Quantise every stage for ONNX Runtime on CPUs.
+) -> Observed:
+    """Watch float32 engines on a SOURCE of unlabelled frames.
 
-    Args:
-        engines: Stage -> float32 ONNX file.
-        source: SOURCE of unlabelled frames.
-        clip: The golden frames.
-        clock_rate: As for ``fit_clocks``.
-        method: One of ``edge_vss.calibration.ranges.METHODS``.
+    Video is watched under what a stage will mostly be fed by: ``adaptive`` where there is one, else the first schedule.
 
     Raises:
         BadInput: The source gives nothing to learn from.
     """
-    with open_source(source) as frames:
-        schedule = _observed_schedule(schedules, frames.fps)
-        images = (preprocess(frame, spec) for frame in itertools.islice(frames, RANGE_FRAMES))
-        seen = observe(graph, schedule, engines, [images], progress)
-    stored = _boundaries(graph, schedules, seen, method)
-    quantised = {stage: _quantised(graph, stage, engine, seen, stored, method) for stage, engine in engines.items()}
-    functions = stored_functions(
-        graph, {stage: engine_function(found.engine, name=stage) for stage, found in quantised.items()}, stored
-    )
-    fitted = _fit(graph, schedules, functions, spec, source, clock_rate)
-    name = "onnxruntime-int8"
-    files = {f"engines/{stage}.onnxruntime.int8.onnx": found.engine for stage, found in quantised.items()}
-    goldens, memory = {}, Memory()
-    for schedule_fitted in fitted:
-        file = golden_file(schedule_fitted.name, name)
-        golden, files[file] = record_golden(graph, schedule_fitted, functions, spec, outputs, clip, file, memory)
-        goldens[schedule_fitted.name] = msgspec.structs.replace(golden, tolerance=TOLERANCE)
-    variant = Variant(
-        name=name,
-        backend="onnxruntime",
-        precision="int8",
-        engines={stage: EngineRef(file=f"engines/{stage}.onnxruntime.int8.onnx") for stage in engines},
-        tensors=stored,
-        thresholds={found.name: thresholds for found in fitted if (thresholds := _thresholds(found))},
-        golden=goldens,
-    )
-    shares = {stage: found.macs_share for stage, found in quantised.items()}
-    macs = sum(stage.macs for stage in graph.stages)
-    share = sum(stage.macs * shares[stage.name] for stage in graph.stages) / macs if macs else 0.0
-    return Int8Variant(variant, files, share, shares, schedule.name)
-
-
-def _observed_schedule(schedules: Sequence[Schedule], fps: float) -> Schedule:
-    """What a stage will mostly be fed by: ``adaptive`` on video where there is one, else every stage every frame."""
     named = {schedule.name: schedule for schedule in schedules}
-    return named.get("adaptive", schedules[0]) if fps >= SLOWEST_FPS else named.get("full", schedules[0])
-
-
-def _boundaries(graph: Graph, schedules: Sequence[Schedule], seen: Observations, method: str) -> dict[str, Storage]:
-    """Tensors that cross from stage to stage as integers: float ones that a quantised node reads first."""
-    signals = set(signal_tensors(schedules))
-    stored = {}
-    for tensor in graph.tensors:
-        readers = [
-            seen[stage.name][tensor.name]
-            for stage in graph.stages
-            if any(read.tensor == tensor.name for read in stage.inputs) and tensor.name in seen[stage.name]
-        ]
-        written = Histogram()
-        for histogram in readers:
-            written.merge(histogram)
-        fits = tensor.dtype == "float32" and tensor.reset != "zero" and tensor.name not in {*graph.outputs, *signals}
-        if readers and fits:
-            stored[tensor.name] = storage_of(written.range(method))
-    return stored
-
-
-def _quantised(
-    graph: Graph, stage: str, engine: bytes, seen: Observations, stored: Mapping[str, Storage], method: str
-) -> QuantisedStage:
-    found = graph.stage(stage)
-    return quantise_stage(
-        engine,
-        [graph.tensor(read.tensor) for read in found.inputs],
-        [graph.tensor(name) for name in found.outputs],
-        {name: histogram.range(method) for name, histogram in seen[stage].items() if histogram.filled},
-        stored,
-    )
-
-
-def _fit(
-    graph: Graph,
-    schedules: Sequence[Schedule],
-    functions: Mapping[str, StageFunction],
-    spec: InputSpec,
-    source: str,
-    clock_rate: float,
-) -> list[Schedule]:
-    """The schedules with thresholds for what the integer engines give."""
-    tensors = signal_tensors(schedules)
-    if not tensors:
-        return list(schedules)
     with open_source(source) as frames:
-        valid = fit_geometry(frames.height, frames.width, spec).valid
+        name = "adaptive" if frames.fps >= SLOWEST_FPS else "full"
+        schedule = named.get(name, schedules[0])
         images = (preprocess(frame, spec) for frame in itertools.islice(frames, RANGE_FRAMES))
-        signals = record_signals(graph, tensors, functions, images)
-    return [
-        fit_clocks(graph, schedule, signals, update_rate=clock_rate, valid=valid)[0]
-        if signal_tensors([schedule])
-        else schedule
-        for schedule in schedules
-    ]
+        return Observed(schedule.name, observe(graph, schedule, engines, [images], progress))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantMaker:
+    """Makes variants of one network.
+
+    Args:
+        engines: Stage -> float32 ONNX file.
+        source: SOURCE of unlabelled frames, for the clocks.
+        clip: The golden frames.
+        clock_rate: As for ``fit_clocks``.
+        method: One of ``edge_vss.calibration.ranges.METHODS``.
+    """
+
+    graph: Graph
+    schedules: Sequence[Schedule]
+    engines: Mapping[str, bytes]
+    spec: InputSpec
+    outputs: Sequence[OutputSpec]
+    source: str
+    clip: Clip
+    observed: Observed
+    clock_rate: float = 0.5
+    method: str = "mse"
+
+    def make(self, backend: str, precision: str, kept: Kept | None = None) -> MadeVariant:
+        """One variant, one of ``KINDS``.
+
+        Raises:
+            BadInput: A node cannot be written in the precision.
+        """
+        if backend == "onnxruntime":
+            stored = self._integer_boundaries()
+            stages = {name: self._quantised(name, stored, ONNXRUNTIME, kept or {}) for name in self.engines}
+            engines = {name: stage.engine for name, stage in stages.items()}
+            shares = {name: stage.macs_share for name, stage in stages.items()}
+            return self._finished(backend, precision, engines, stored, shares)
+        stored = self._half_boundaries()
+        engines, shares, islands = {}, {}, {}
+        for name, engine in self.engines.items():
+            if precision == "int8":
+                stage = self._quantised(name, {}, TENSORRT, kept or {})
+                engine, shares[name] = stage.engine, stage.macs_share
+            engines[name], islands[name] = self._halved(name, engine, stored)
+        return self._finished(backend, precision, engines, stored, shares, islands)
+
+    def _integer_boundaries(self) -> dict[str, Storage]:
+        """Tensors that cross from stage to stage as integers: float ones that a quantised node reads first."""
+        stored = {}
+        for name in self._free_boundaries():
+            seen = Histogram()
+            for histogram in self._seen_by_readers(name):
+                if histogram.filled:
+                    seen.merge(histogram)
+            if seen.filled:
+                stored[name] = ONNXRUNTIME.storage(seen.range(self.method))
+        return stored
+
+    def _half_boundaries(self) -> dict[str, Storage]:
+        """Tensors that cross as float16. The image comes from the pixel kernels, as float32."""
+        found = {}
+        for name in self._free_boundaries():
+            magnitude = max((histogram.magnitude for histogram in self._seen_by_readers(name)), default=0.0)
+            if name != self.graph.image and magnitude <= ISLAND_MAGNITUDE:
+                found[name] = Storage(dtype="float16")
+        return found
+
+    def _free_boundaries(self) -> list[str]:
+        """Float tensors between stages that nobody outside of the engines looks at."""
+        looked_at = {*self.graph.outputs, *signal_tensors(self.schedules)}
+        return [
+            tensor.name
+            for tensor in self.graph.tensors
+            if tensor.dtype == "float32" and tensor.reset != "zero" and tensor.name not in looked_at
+        ]
+
+    def _seen_by_readers(self, tensor: str) -> list[Histogram]:
+        return [
+            self.observed.seen[stage.name][tensor]
+            for stage in self.graph.stages
+            if any(read.tensor == tensor for read in stage.inputs) and tensor in self.observed.seen[stage.name]
+        ]
+
+    def _quantised(self, stage: str, stored: Mapping[str, Storage], form: Form, kept: Kept) -> QuantisedStage:
+        found, seen = self.graph.stage(stage), self.observed.seen[stage]
+        return quantise_stage(
+            self.engines[stage],
+            [self.graph.tensor(read.tensor) for read in found.inputs],
+            [self.graph.tensor(name) for name in found.outputs],
+            {name: histogram.range(self.method) for name, histogram in seen.items() if histogram.filled},
+            stored,
+            kept.get(stage, ()),
+            form,
+            leaving=self._free_boundaries(),
+        )
+
+    def _halved(self, stage: str, engine: bytes, stored: Mapping[str, Storage]) -> tuple[bytes, tuple[str, ...]]:
+        found = self.graph.stage(stage)
+        magnitudes = {name: histogram.magnitude for name, histogram in self.observed.seen[stage].items()}
+        magnitudes |= {f"{name}/dequantised": magnitude for name, magnitude in magnitudes.items()}
+        half = half_stage(
+            engine,
+            [self.graph.tensor(read.tensor) for read in found.inputs],
+            [self.graph.tensor(name) for name in found.outputs],
+            magnitudes,
+            {name: storage.dtype for name, storage in stored.items()},
+        )
+        return half.engine, half.islands
+
+    def _finished(
+        self,
+        backend: str,
+        precision: str,
+        engines: Mapping[str, bytes],
+        stored: Mapping[str, Storage],
+        shares: Mapping[str, float],
+        islands: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> MadeVariant:
+        """Clocks and goldens for new engines."""
+        name = f"{backend}-{precision}"
+        emulated = backend != "onnxruntime"
+        functions = stored_functions(
+            self.graph,
+            {stage: engine_function(engine, name=stage, emulated=emulated) for stage, engine in engines.items()},
+            stored,
+        )
+        fitted = self._fit(functions)
+        paths = {stage: f"engines/{stage}.{backend}.{precision}.onnx" for stage in engines}
+        files = {paths[stage]: engine for stage, engine in engines.items()}
+        goldens, memory = {}, Memory()
+        for schedule in fitted:
+            file = golden_file(schedule.name, name)
+            golden, files[file] = record_golden(
+                self.graph, schedule, functions, self.spec, self.outputs, self.clip, file, memory
+            )
+            goldens[schedule.name] = msgspec.structs.replace(golden, tolerance=TOLERANCES[backend, precision])
+        variant = Variant(
+            name=name,
+            backend=backend,
+            precision=precision,
+            engines={stage: EngineRef(file=path) for stage, path in paths.items()},
+            tensors=dict(stored),
+            thresholds={found.name: thresholds for found in fitted if (thresholds := _thresholds(found))},
+            golden=goldens,
+        )
+        macs = sum(stage.macs for stage in self.graph.stages)
+        done = sum(stage.macs * shares.get(stage.name, 0.0) for stage in self.graph.stages)
+        return MadeVariant(
+            variant=variant,
+            files=files,
+            macs_share=done / macs if macs else 0.0,
+            stage_shares=shares,
+            islands={stage: nodes for stage, nodes in (islands or {}).items() if nodes},
+        )
+
+    def _fit(self, functions: Mapping[str, StageFunction]) -> list[Schedule]:
+        """The schedules with thresholds for what the new engines give."""
+        tensors = signal_tensors(self.schedules)
+        if not tensors:
+            return list(self.schedules)
+        with open_source(self.source) as frames:
+            valid = fit_geometry(frames.height, frames.width, self.spec).valid
+            images = (preprocess(frame, self.spec) for frame in itertools.islice(frames, RANGE_FRAMES))
+            signals = record_signals(self.graph, tensors, functions, images)
+        return [
+            fit_clocks(self.graph, schedule, signals, update_rate=self.clock_rate, valid=valid)[0]
+            if signal_tensors([schedule])
+            else schedule
+            for schedule in self.schedules
+        ]
 
 
 def _thresholds(schedule: Schedule) -> dict[str, float]:

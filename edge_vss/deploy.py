@@ -14,50 +14,23 @@ from edge_vss.bundle import SCHEMA_VERSION, EngineRef, Golden, InputSpec, Manife
 from edge_vss.bundle.golden import GOLDEN_FRAMES, GOLDEN_FRAMES_FILE, Clip, Memory, clip_of, golden_file, record_golden
 from edge_vss.calibration import ClockFit, fit_clocks, record_signals
 from edge_vss.calibration.clocks import CLOCK_FRAMES, signal_tensors
-from edge_vss.calibration.variants import Int8Variant, int8_variant
+from edge_vss.calibration.variants import KINDS, MadeVariant, VariantMaker, observe_source
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
-from edge_vss.export import Exported, Parity, cost_of_cutting, exported_checkpoint, exported_model, stage_parity
+from edge_vss.export import Exported, cost_of_cutting, exported_checkpoint, exported_model, stage_parity
+from edge_vss.export_report import ExportReport, export_report
 from edge_vss.frame import Frame
 from edge_vss.graph import Graph, Read, Stage
 from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function
 from edge_vss.schedule import Adaptive, Schedule
 
-__all__ = ["ExportReport", "StageReport", "deploy", "deploy_onnx"]
+__all__ = ["deploy", "deploy_onnx"]
 
 LADDER = ("full", "adaptive", "alternate", "exponential", "reuse")
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share in [0, 1] that is behind."""
-
-
-class StageReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One exported stage."""
-
-    macs: int
-    params: int
-    files: tuple[str, ...]
-    """Paths inside the bundle."""
-    parity: Parity
-
-
-class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``edge-vss export`` prints."""
-
-    bundle: str
-    stages: dict[str, StageReport]
-    cost_of_cutting: float | None
-    """Time of all stages over the time of one whole engine; None where the network has no such form."""
-    thresholds: dict[str, dict[str, float]]
-    """Schedule -> stage -> threshold of its adaptive clock."""
-    update_rate_expected: dict[str, dict[str, float]]
-    """Schedule -> stage -> share of the calibration frames that fire it, the first not counted."""
-    schedules: tuple[str, ...]
-    int8_macs_share: float | None = None
-    """Share of the multiply-adds that the INT8 variant has on integers; None without one."""
-    int8_observed_under: str | None = None
-    """The schedule through which its ranges were observed: ``full`` where the source is no video."""
 
 
 def deploy(
@@ -69,6 +42,7 @@ def deploy(
     calibration: str | None = None,
     clock_rate: float = 0.5,
     precisions: Sequence[str] = ("fp32",),
+    backends: Sequence[str] = ("onnxruntime",),
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a checkpoint as a bundle.
@@ -79,7 +53,9 @@ def deploy(
         height: Of the network's input, pixels; with ``width``, or both as trained.
         calibration: SOURCE of unlabelled frames for clocks and goldens; generated street video where none is given.
         clock_rate: Wanted share of frames that fire the clocked stages under ``adaptive``, in (0, 1].
-        precisions: ``fp32``, and ``int8`` for a second variant.
+        precisions: Of ``fp32``, ``fp16``, ``int8``; with ``backends``, what to write besides the float32 variant for
+            ONNX Runtime, which is always there. ONNX Runtime has no fp16 form.
+        backends: Of ``onnxruntime``, ``tensorrt``.
 
     Raises:
         BadInput: The checkpoint, the size, the source or the output is no good. The old bundle is still there.
@@ -89,7 +65,12 @@ def deploy(
     say("exporting", 0.0)
     exported = exported_checkpoint(checkpoint, height, width, lambda stage: say(f"exporting {stage}", 0.1))
     return bundle_exported(
-        exported, out, calibration=calibration, clock_rate=clock_rate, precisions=precisions, progress=say
+        exported,
+        out,
+        calibration=calibration,
+        clock_rate=clock_rate,
+        kinds=[(backend, precision) for backend in backends for precision in precisions],
+        progress=say,
     )
 
 
@@ -106,6 +87,7 @@ def deploy_onnx(
     calibration: str | None = None,
     clock_rate: float = 0.5,
     precisions: Sequence[str] = ("fp32",),
+    backends: Sequence[str] = ("onnxruntime",),
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a segmentation network of the user's own, an ONNX file, as a bundle.
@@ -129,7 +111,12 @@ def deploy_onnx(
         progress=lambda stage: say(f"exporting {stage}", 0.1),
     )
     return bundle_exported(
-        exported, out, calibration=calibration, clock_rate=clock_rate, precisions=precisions, progress=say
+        exported,
+        out,
+        calibration=calibration,
+        clock_rate=clock_rate,
+        kinds=[(backend, precision) for backend in backends for precision in precisions],
+        progress=say,
     )
 
 
@@ -139,7 +126,7 @@ def bundle_exported(
     *,
     calibration: str | None,
     clock_rate: float,
-    precisions: Sequence[str],
+    kinds: Sequence[tuple[str, str]],
     progress: Progress,
 ) -> ExportReport:
     """Set the clocks, record the goldens, measure, and write the bundle."""
@@ -167,31 +154,58 @@ def bundle_exported(
     parity = stage_parity(exported.graph, exported.functions, engines, image)
     cost = cost_of_cutting(exported.graph, exported.engines, exported.whole, image) if exported.whole else None
     manifest = _manifest(exported, schedules, goldens, _calibration_record(source, watched.count, clock_rate, fits))
-    int8 = None
-    if "int8" in precisions:
-        progress("calibrating int8", 0.95)
-        int8 = int8_variant(
-            exported.graph,
-            schedules,
-            exported.engines,
-            exported.input,
-            exported.outputs,
-            source,
-            clip,
+    manifest, more, made = _with_variants(exported, manifest, schedules, kinds, source, clip, clock_rate, progress)
+    write_bundle(out, manifest, {**files, **more})
+    progress("done", 1.0)
+    return export_report(exported, out, manifest, fits, parity, cost, made)
+
+
+def _with_variants(
+    exported: Exported,
+    manifest: Manifest,
+    schedules: tuple[Schedule, ...],
+    kinds: Sequence[tuple[str, str]],
+    source: str,
+    clip: Clip,
+    clock_rate: float,
+    progress: Progress,
+) -> tuple[Manifest, dict[str, bytes], dict[str, MadeVariant]]:
+    """The manifest with further variants, their files, and what else there is to say of them."""
+    variants = list(manifest.variants)
+    files: dict[str, bytes] = {}
+    made: dict[str, MadeVariant] = {}
+    if ("tensorrt", "fp32") in kinds:  # the very same engines
+        variants.append(msgspec.structs.replace(variants[0], name="tensorrt-fp32", backend="tensorrt"))
+    wanted = [kind for kind in kinds if kind in KINDS]
+    record: dict[str, str | float | int] = {}
+    if wanted:
+        graph, spec = exported.graph, exported.input
+        progress("observing activations", 0.93)
+        observed = observe_source(graph, schedules, exported.engines, spec, source)
+        record["observed_under"] = observed.schedule
+        maker = VariantMaker(
+            graph=graph,
+            schedules=schedules,
+            engines=exported.engines,
+            spec=spec,
+            outputs=exported.outputs,
+            source=source,
+            clip=clip,
+            observed=observed,
             clock_rate=clock_rate,
         )
-        files.update(int8.files)
-        manifest = _with_int8(manifest, int8)
-    write_bundle(out, manifest, files)
-    progress("done", 1.0)
-    return _report(exported, out, schedules, fits, parity, cost, int8)
-
-
-def _with_int8(manifest: Manifest, int8: Int8Variant) -> Manifest:
-    record = {"int8_macs_share": round(int8.macs_share, 4), "int8_observed_under": int8.observed_under}
-    return msgspec.structs.replace(
-        manifest, variants=(*manifest.variants, int8.variant), calibration={**manifest.calibration, **record}
+        for place, (backend, precision) in enumerate(wanted):
+            progress(f"writing {precision} for {backend}", 0.95 + 0.04 * place / len(wanted))
+            found = maker.make(backend, precision)
+            made[found.variant.name] = found
+            variants.append(found.variant)
+            files.update(found.files)
+            if precision == "int8":
+                record[f"int8_macs_share.{found.variant.name}"] = round(found.macs_share, 4)
+    manifest = msgspec.structs.replace(
+        manifest, variants=tuple(variants), calibration={**manifest.calibration, **record}
     )
+    return manifest, files, made
 
 
 def default_source(spec: InputSpec) -> str:
@@ -300,38 +314,6 @@ def _manifest(
         golden_frames=GOLDEN_FRAMES_FILE,
         calibration=calibration,
         provenance={**exported.provenance, "written_by": f"edge-vss {__version__}"},
-    )
-
-
-def _report(
-    exported: Exported,
-    out: str | Path,
-    schedules: tuple[Schedule, ...],
-    fits: Mapping[str, tuple[ClockFit, ...]],
-    parity: Mapping[str, Parity],
-    cost: float | None,
-    int8: Int8Variant | None,
-) -> ExportReport:
-    return ExportReport(
-        bundle=str(out),
-        stages={
-            stage.name: StageReport(
-                macs=stage.macs,
-                params=stage.params,
-                files=(
-                    f"engines/{stage.name}.onnxruntime.fp32.onnx",
-                    *([int8.variant.engines[stage.name].file] if int8 else []),
-                ),
-                parity=parity[stage.name],
-            )
-            for stage in exported.graph.stages
-        },
-        cost_of_cutting=cost,
-        thresholds={name: {fit.stage: fit.threshold for fit in found} for name, found in fits.items()},
-        update_rate_expected={name: {fit.stage: fit.update_rate for fit in found} for name, found in fits.items()},
-        schedules=tuple(schedule.name for schedule in schedules),
-        int8_macs_share=int8.macs_share if int8 else None,
-        int8_observed_under=int8.observed_under if int8 else None,
     )
 
 

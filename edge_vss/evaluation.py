@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_vss.bundle import Manifest, OutputSpec, load_bundle
+from edge_vss.bundle import Bundle, Manifest, OutputSpec, Variant, load_bundle
 from edge_vss.data.colour import to_rgb
 from edge_vss.data.datasets import Clip, Dataset, Sample, open_dataset
 from edge_vss.data.flow import FLOW_NAME, FlowError, dis_flow
+from edge_vss.emulation import emulated
 from edge_vss.errors import BadInput
 from edge_vss.metrics import ConfusionMatrix, TemporalConsistency
 from edge_vss.run_stats import percentiles
@@ -42,6 +43,8 @@ class EvalOptions:
     precision: str = "auto"
     threads: int = 0
     """0 = one per core."""
+    emulate: bool = False
+    """Compute the engines as written on ONNX Runtime's CPU, whatever their back end; latencies then mean nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,22 +105,23 @@ def evaluate_bundle(
     Raises:
         BadInput: The bundle or the data does not load, a schedule is unknown, or the classes differ.
     """
-    manifest = load_bundle(path).manifest
+    bundle = load_bundle(path)
+    manifest = bundle.manifest
     dataset = open_dataset(data)
     output = _matching_output(manifest, dataset, path, data)
     schedules = _schedules(manifest, options.schedules, path)
     with ExitStack() as stack:
         scorers = []
+        arguments: dict[str, Any] = {"backend": options.backend, "precision": options.precision}
+        played: str | Path = path
+        backend = ""
+        if options.emulate:
+            variant = _variant(bundle, options)
+            played, operations = stack.enter_context(emulated(bundle, variant, threads=options.threads))
+            arguments, backend = {"operations": operations}, f"{variant.backend}, emulated"
         for schedule in schedules:
-            pipeline = Pipeline(
-                path,
-                schedule=schedule,
-                backend=options.backend,
-                precision=options.precision,
-                threads=options.threads,
-                label_size="source",
-            )
-            scorers.append(_Scorer(stack.enter_context(pipeline), manifest, output, schedule))
+            pipeline = Pipeline(played, schedule=schedule, threads=options.threads, label_size="source", **arguments)
+            scorers.append(_Scorer(stack.enter_context(pipeline), manifest, output, schedule, backend))
         flow = _score(scorers, dataset, progress)
         return [scorer.result(flow) for scorer in scorers]
 
@@ -137,6 +141,16 @@ def _matching_output(manifest: Manifest, dataset: Dataset, path: str | Path, dat
         if there.name.casefold() != here.name.casefold()
     )
     raise BadInput(f"{data} has class {theirs!r} where {path} has {ours!r}; classes must agree in name and order")
+
+
+def _variant(bundle: Bundle, options: EvalOptions) -> Variant:
+    """The first variant of the wanted back end and precision."""
+    variants = bundle.manifest.variants
+    for variant in variants:
+        if options.backend in ("auto", variant.backend) and options.precision in ("auto", variant.precision):
+            return variant
+    known = ", ".join(variant.name for variant in variants)
+    raise BadInput(f"{bundle.path} has no variant for {options.backend} in {options.precision}; it has: {known}")
 
 
 def _schedules(manifest: Manifest, wanted: Sequence[str], path: str | Path) -> list[str]:
@@ -193,7 +207,8 @@ def _chunks(clip: Clip) -> Iterator[list[Step]]:
 class _Scorer:
     """One schedule on its way through the data."""
 
-    def __init__(self, pipeline: Pipeline, manifest: Manifest, output: OutputSpec, schedule: str) -> None:
+    def __init__(self, pipeline: Pipeline, manifest: Manifest, output: OutputSpec, schedule: str, backend: str) -> None:
+        self._backend = backend or pipeline.info.backend
         self._pipeline, self._schedule, self._output = pipeline, schedule, output.name
         self._classes = [info.name for info in output.classes]
         self._matrix, self._consistency = ConfusionMatrix(len(self._classes)), TemporalConsistency(len(self._classes))
@@ -230,7 +245,7 @@ class _Scorer:
         info = self._pipeline.info
         return Evaluation(
             schedule=self._schedule,
-            backend=info.backend,
+            backend=self._backend,
             precision=info.precision,
             miou=self._matrix.miou,
             iou=dict(zip(self._classes, self._matrix.iou.tolist())),

@@ -17,11 +17,13 @@ from edge_vss.graph import Graph
 __all__ = ["bundle_functions", "engine_function", "open_session", "stored_functions"]
 
 
-def open_session(engine: bytes, *, name: str = "engine", threads: int = 0) -> Any:
+def open_session(engine: bytes, *, name: str = "engine", threads: int = 0, emulated: bool = False) -> Any:
     """An ``onnxruntime.InferenceSession`` on the CPU.
 
     Args:
         threads: 0 = one per core.
+        emulated: The file is another back end's: QuantizeLinear and DequantizeLinear are computed as they stand, in
+            float, instead of becoming integer kernels, which may saturate.
 
     Raises:
         BadInput: ONNX Runtime refuses the file; the message names ``name`` and quotes the first line of the reason.
@@ -30,15 +32,17 @@ def open_session(engine: bytes, *, name: str = "engine", threads: int = 0) -> An
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if emulated:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         return onnxruntime.InferenceSession(engine, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exception types are private and many
         raise BadInput(f"{name}: ONNX Runtime does not load it: {str(error).splitlines()[0]}") from None
 
 
-def engine_function(engine: bytes, *, name: str = "engine", threads: int = 0) -> StageFunction:
-    """A stage as a callable: numpy arrays in and out, in the engine's own order."""
-    session = open_session(engine, name=name, threads=threads)
+def engine_function(engine: bytes, *, name: str = "engine", threads: int = 0, emulated: bool = False) -> StageFunction:
+    """A stage as a callable: numpy arrays in and out, in the engine's own order. Arguments as for ``open_session``."""
+    session = open_session(engine, name=name, threads=threads, emulated=emulated)
     inputs = [value.name for value in session.get_inputs()]
 
     def run(*values: NDArray[Any]) -> Sequence[NDArray[Any]]:
@@ -59,7 +63,10 @@ def bundle_functions(bundle: Bundle, variant: Variant, *, threads: int = 0) -> M
         if not engine.file:
             raise BadInput(f"{bundle.path}: stage {stage!r} of variant {variant.name!r} is a host operation")
         functions[stage] = engine_function(
-            bundle.read(engine.file), name=f"{bundle.path}/{engine.file}", threads=threads
+            bundle.read(engine.file),
+            name=f"{bundle.path}/{engine.file}",
+            threads=threads,
+            emulated=variant.backend != "onnxruntime",
         )
     return stored_functions(bundle.manifest.graph, functions, variant.tensors)
 

@@ -10,10 +10,10 @@ from typing import Any
 from edge_vss.bundle import Bundle, Variant, load_bundle
 from edge_vss.bundle.golden import Clip, read_clip
 from edge_vss.bundle.replay import ReplayReport, replay
-from edge_vss.errors import BadInput
-from edge_vss.runtime import Pipeline
+from edge_vss.errors import BadInput, DeviceError
+from edge_vss.runtime import Pipeline, backends
 
-__all__ = ["GoldenCheck", "verify_bundle"]
+__all__ = ["GoldenCheck", "absent_variants", "verify_bundle"]
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,37 @@ class GoldenCheck:
 def verify_bundle(
     path: str | Path, *, threads: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[GoldenCheck]:
-    """Replay every golden sequence of every variant.
+    """Replay every golden sequence of every variant whose backend is there (``absent_variants`` names the others).
 
     Raises:
         BadInput: The bundle does not load, a file was changed, or there are no goldens.
-        DeviceError: A variant's backend is not there.
+        DeviceError: No variant's backend is there.
     """
     bundle = load_bundle(path)
     bundle.check_files()
-    todo = [(variant, name) for variant in bundle.manifest.variants for name in variant.golden]
-    if not todo:
+    variants = [variant for variant in bundle.manifest.variants if variant.golden]
+    if not variants:
         raise BadInput(f"{path}: holds no golden sequences, so there is nothing to replay; export it again")
+    absent = absent_variants(bundle)
+    todo = [(variant, name) for variant in variants if variant.name not in absent for name in variant.golden]
+    if not todo:
+        raise DeviceError(next(iter(absent.values())))
     clip = read_clip(bundle)
     found: list[GoldenCheck] = []
     for variant, schedule in todo:
         progress(len(found), len(todo))
         found.append(GoldenCheck(variant.name, _replay(bundle, variant, schedule, clip, threads)))
     return found
+
+
+def absent_variants(bundle: Bundle) -> dict[str, str]:
+    """Variant with golden sequences -> why its backend is not there."""
+    known = backends()
+    return {
+        variant.name: known[variant.backend]
+        for variant in bundle.manifest.variants
+        if variant.golden and not known.get(variant.backend, "available").startswith("available")
+    }
 
 
 def _replay(bundle: Bundle, variant: Variant, schedule: str, clip: Clip, threads: int) -> ReplayReport:

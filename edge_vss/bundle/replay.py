@@ -20,7 +20,8 @@ from edge_vss.schedule import Adaptive
 __all__ = ["FrameResult", "ReplayReport", "replay"]
 
 NEAR_POSITIONS = 3
-"""A label signal this many positions from its threshold may fall on either side of it."""
+"""A label signal this many positions from its threshold may fall on either side of it; or, where more, twice the share
+of labels that may differ: it compares two label maps."""
 NEAR_RELATIVE = 1e-3
 """The same for a relative signal, as a share of the threshold."""
 
@@ -140,11 +141,10 @@ def _near_threshold(
         if not isinstance(clock, Adaptive):
             continue
         if clock.signal.kind == "relative":
-            margin = NEAR_RELATIVE * clock.threshold
+            margin = max(NEAR_RELATIVE, 2 * golden.tolerance) * clock.threshold
         else:
-            margin = NEAR_POSITIONS / max(
-                1, pixels.positions_inside(manifest.graph.tensor(clock.signal.tensor).shape, valid)
-            )
+            positions = pixels.positions_inside(manifest.graph.tensor(clock.signal.tensor).shape, valid)
+            margin = max(NEAR_POSITIONS / max(1, positions), 2 * golden.tolerance)
         for index, changes in enumerate(golden.changes):
             if abs(changes.get(stage, np.inf) - clock.threshold) <= margin:
                 near.append((index, stage))

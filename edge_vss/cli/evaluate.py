@@ -32,6 +32,10 @@ def evaluate(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = 0,
+    emulate: Annotated[
+        bool,
+        typer.Option("--emulate", help="Judge engines of a back end that is not here; slow, timings mean nothing."),
+    ] = False,
     json: JsonOption = None,
 ) -> None:
     """Score a bundle on labelled data, at label resolution, on the native runtime.
@@ -41,7 +45,9 @@ def evaluate(
     from edge_vss.evaluation import EvalOptions, evaluate_bundle
 
     report = Report(json)
-    options = EvalOptions(schedules=tuple(schedule or ()), backend=backend, precision=precision, threads=threads)
+    options = EvalOptions(
+        schedules=tuple(schedule or ()), backend=backend, precision=precision, threads=threads, emulate=emulate
+    )
     with progress_bar("evaluation") as progress:
         found = evaluate_bundle(bundle, data, options, progress=progress)
     _print(report, found)

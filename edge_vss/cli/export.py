@@ -10,8 +10,8 @@ import typer
 from edge_vss.cli.common import JsonOption, Report, make_table, parse_numbers, parse_size, share_bar
 
 if TYPE_CHECKING:
-    from edge_vss.deploy import ExportReport
     from edge_vss.export import Parity
+    from edge_vss.export_report import ExportReport
 
 __all__ = ["export"]
 
@@ -26,8 +26,8 @@ def export(
     clock_rate: Annotated[
         float, typer.Option("--clock-rate", metavar="R", help="Share of frames that fire the adaptive stages, (0, 1].")
     ] = 0.5,
-    precision: Annotated[str, typer.Option(metavar="P,…", help="Variants to write: fp32, or fp32,int8.")] = "fp32",
-    backend: Annotated[str, typer.Option(help="Back ends to write for: onnxruntime.")] = "onnxruntime",
+    precision: Annotated[str, typer.Option(metavar="P,…", help="Of fp32, fp16 (tensorrt only) and int8.")] = "fp32",
+    backend: Annotated[str, typer.Option(metavar="B,…", help="Of onnxruntime and tensorrt.")] = "onnxruntime",
     onnx: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="ONNX file to use instead of a checkpoint.")
     ] = None,
@@ -51,11 +51,10 @@ def export(
         raise typer.BadParameter("want either a CHECKPOINT or --onnx MODEL")
     if onnx is not None and classes is None:
         raise typer.BadParameter("--onnx wants --classes FILE as well")
-    precisions = [part.strip() for part in precision.split(",")]
-    if "fp32" not in precisions or not set(precisions) <= {"fp32", "int8"}:
-        raise typer.BadParameter(f"--precision {precision}: want fp32 or fp32,int8")
-    if backend != "onnxruntime":
-        raise typer.BadParameter(f"--backend {backend} is not built yet; known: onnxruntime")
+    precisions = _choices(precision, "--precision", ("fp32", "fp16", "int8"))
+    backends = _choices(backend, "--backend", ("onnxruntime", "tensorrt"))
+    if "fp16" in precisions and "tensorrt" not in backends:
+        raise typer.BadParameter("--precision fp16 wants --backend tensorrt: ONNX Runtime's CPU computes it in float32")
     if onnx is None and (cut or classes or mean != "0" or std != "255"):
         raise typer.BadParameter("--cut, --classes, --mean and --std belong to --onnx; a checkpoint brings its own")
     report = Report(json)
@@ -72,6 +71,7 @@ def export(
                 calibration=calibration,
                 clock_rate=clock_rate,
                 precisions=precisions,
+                backends=backends,
                 progress=progress,
             )
         else:
@@ -90,9 +90,17 @@ def export(
                 calibration=calibration,
                 clock_rate=clock_rate,
                 precisions=precisions,
+                backends=backends,
                 progress=progress,
             )
     _print(report, found)
+
+
+def _choices(text: str, option: str, known: tuple[str, ...]) -> list[str]:
+    found = [part.strip() for part in text.split(",")]
+    if not set(found) <= set(known):
+        raise typer.BadParameter(f"{option} {text}: want some of {', '.join(known)}, separated by commas")
+    return list(dict.fromkeys(found))
 
 
 def _print(report: Report, found: ExportReport) -> None:
@@ -101,16 +109,18 @@ def _print(report: Report, found: ExportReport) -> None:
     rows = []
     for name, stage in found.stages.items():
         rows.append(
-            (name, f"{stage.macs / 1e6:.1f}", f"{stage.params / 1e3:.0f}", _parity_text(stage.parity), *stage.files)
+            (name, f"{stage.macs / 1e6:.1f}", f"{stage.params / 1e3:.0f}", _parity_text(stage.parity), stage.files[0])
         )
     report.print(make_table("Stages", ("stage", "M macs", "k params", "parity", "file"), rows))
     if found.cost_of_cutting is not None:
         report.print(f"cost of cutting: {found.cost_of_cutting:.3f} (sum of stages / one engine)")
-    if found.int8_macs_share is not None:
-        report.print(
-            f"int8: {found.int8_macs_share:.1%} of the multiply-adds on integers, "
-            f"ranges observed under {found.int8_observed_under}"
-        )
+    for name, variant in found.variants.items():
+        if variant.int8_macs_share is not None:
+            report.print(f"{name}: {variant.int8_macs_share:.1%} of the multiply-adds on integers")
+        for where, nodes in variant.islands.items():
+            report.print(f"{name}: {where} computes {', '.join(nodes)} in float32, for its large values")
+    if found.observed_under is not None:
+        report.print(f"ranges observed under {found.observed_under}")
     for schedule, thresholds in found.thresholds.items():
         for name, threshold in thresholds.items():
             rate = found.update_rate_expected[schedule][name]

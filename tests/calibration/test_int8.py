@@ -24,8 +24,9 @@ SOURCE = "street:[seed=3,look=camera,frames=24,size=96x128]"
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("int8") / "small.bundle"
     report = deploy("zoo:clockwork-street", out, height=96, width=128, calibration=SOURCE, precisions=("fp32", "int8"))
-    assert report.int8_macs_share is not None and report.int8_macs_share >= 0.9
-    assert report.int8_observed_under == "adaptive"
+    share = report.variants["onnxruntime-int8"].int8_macs_share
+    assert share is not None and share >= 0.9
+    assert report.observed_under == "adaptive"
     return load_bundle(out)
 
 
@@ -72,7 +73,7 @@ def test_clips_in_any_order_give_the_same_ranges(bundle: Bundle) -> None:
     ranges = []
     for order in ((0, 1, 2), (2, 0, 1)):
         seen = observe(manifest.graph, schedule, engines, [clips[place] for place in order])
-        ranges.append({(s, t): h.range("mse") for s, found in seen.items() for t, h in found.items()})
+        ranges.append({(s, t): h.range("mse") for s, found in seen.items() for t, h in found.items() if h.filled})
     assert ranges[0] == ranges[1]
 
 
