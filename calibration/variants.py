@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+import onnx
 
 from edge_vss.bundle import EngineRef, InputSpec, OutputSpec, Storage, Variant
 from edge_vss.bundle.golden import Clip, Memory, golden_file, record_golden
@@ -14,6 +15,7 @@ from edge_vss.calibration.clocks import fit_clocks, record_signals, signal_tenso
 from edge_vss.calibration.half import ISLAND_MAGNITUDE, half_stage
 from edge_vss.calibration.observe import Observations, observe
 from edge_vss.calibration.qdq import ONNXRUNTIME, TENSORRT, Form, QuantisedStage, quantise_stage
+from edge_vss.calibration.quantised_nodes import StageNodes
 from edge_vss.calibration.ranges import Histogram
 from edge_vss.data.sources import open_source
 from edge_vss.executor import StageFunction
@@ -22,7 +24,7 @@ from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function, stored_functions
 from edge_vss.schedule import Adaptive, Schedule
 
-__all__ = ["KINDS", "RANGE_FRAMES", "MadeVariant", "Observed", "VariantMaker", "observe_source"]
+__all__ = ["KINDS", "RANGE_FRAMES", "MadeVariant", "NarrowEngines", "Observed", "VariantMaker", "observe_source"]
 
 RANGE_FRAMES = 100
 """How many frames of a source are observed."""
@@ -48,6 +50,20 @@ class Observed:
     schedule: str
     """The schedule through which; ``full`` where the source is no video."""
     seen: Observations
+
+
+@dataclass(frozen=True)
+class NarrowEngines:
+    """The engines of a variant, without clocks and goldens."""
+
+    engines: Mapping[str, bytes]
+    """Stage -> ONNX file."""
+    stored: Mapping[str, Storage]
+    """How boundary tensors cross, where not as trained."""
+    shares: Mapping[str, float]
+    """Stage -> share of its multiply-adds on integers, 0..1."""
+    islands: Mapping[str, tuple[str, ...]]
+    """Stage -> nodes that stay float32 in a float16 engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,36 +127,58 @@ class VariantMaker:
     method: str = "mse"
 
     def make(self, backend: str, precision: str, kept: Kept | None = None) -> MadeVariant:
-        """One variant, one of ``KINDS``.
+        """One variant, one of ``KINDS``, with clocks and goldens.
 
         Raises:
             BadInput: A node cannot be written in the precision.
         """
+        return self._finished(backend, precision, self.narrow(backend, precision, kept))
+
+    def narrow(self, backend: str, precision: str, kept: Kept | None = None) -> NarrowEngines:
+        """The engines alone.
+
+        Args:
+            kept: Stage -> nodes that do not become 8-bit.
+
+        Raises:
+            BadInput: A node cannot be written in the precision.
+        """
+        kept = kept or {}
         if backend == "onnxruntime":
-            stored = self._integer_boundaries()
-            stages = {name: self._quantised(name, stored, ONNXRUNTIME, kept or {}) for name in self.engines}
+            stored = self._integer_boundaries(kept)
+            stages = {name: self._quantised(name, stored, ONNXRUNTIME, kept) for name in self.engines}
             engines = {name: stage.engine for name, stage in stages.items()}
-            shares = {name: stage.macs_share for name, stage in stages.items()}
-            return self._finished(backend, precision, engines, stored, shares)
+            return NarrowEngines(engines, stored, {name: stage.macs_share for name, stage in stages.items()}, {})
         stored = self._half_boundaries()
         engines, shares, islands = {}, {}, {}
         for name, engine in self.engines.items():
             if precision == "int8":
-                stage = self._quantised(name, {}, TENSORRT, kept or {})
+                stage = self._quantised(name, {}, TENSORRT, kept)
                 engine, shares[name] = stage.engine, stage.macs_share
             engines[name], islands[name] = self._halved(name, engine, stored)
-        return self._finished(backend, precision, engines, stored, shares, islands)
+        return NarrowEngines(engines, stored, shares, islands)
 
-    def _integer_boundaries(self) -> dict[str, Storage]:
+    def macs_share(self, shares: Mapping[str, float]) -> float:
+        """Of all multiply-adds, how many are on integers, from the shares of the stages; 0..1."""
+        macs = sum(stage.macs for stage in self.graph.stages)
+        done = sum(stage.macs * shares.get(stage.name, 0.0) for stage in self.graph.stages)
+        return done / macs if macs else 0.0
+
+    def _integer_boundaries(self, kept: Kept) -> dict[str, Storage]:
         """Tensors that cross from stage to stage as integers: float ones that a quantised node reads first."""
+        free, touched = self._free_boundaries(), {}
+        for name, engine in self.engines.items():
+            nodes = StageNodes(onnx.load_from_string(engine), free, kept.get(name, ()))
+            touched[name] = set(nodes.tensors())
         stored = {}
-        for name in self._free_boundaries():
+        for tensor in free:
+            readers = [stage.name for stage in self.graph.stages if any(read.tensor == tensor for read in stage.inputs)]
+            histograms = [self.observed.seen[reader][tensor] for reader in readers if tensor in touched[reader]]
             seen = Histogram()
-            for histogram in self._seen_by_readers(name):
-                if histogram.filled:
-                    seen.merge(histogram)
+            for histogram in histograms:
+                seen.merge(histogram)
             if seen.filled:
-                stored[name] = ONNXRUNTIME.storage(seen.range(self.method))
+                stored[tensor] = ONNXRUNTIME.storage(seen.range(self.method))
         return stored
 
     def _half_boundaries(self) -> dict[str, Storage]:
@@ -194,16 +232,9 @@ class VariantMaker:
         )
         return half.engine, half.islands
 
-    def _finished(
-        self,
-        backend: str,
-        precision: str,
-        engines: Mapping[str, bytes],
-        stored: Mapping[str, Storage],
-        shares: Mapping[str, float],
-        islands: Mapping[str, tuple[str, ...]] | None = None,
-    ) -> MadeVariant:
+    def _finished(self, backend: str, precision: str, narrow: NarrowEngines) -> MadeVariant:
         """Clocks and goldens for new engines."""
+        engines, stored = narrow.engines, narrow.stored
         name = f"{backend}-{precision}"
         emulated = backend != "onnxruntime"
         functions = stored_functions(
@@ -230,14 +261,12 @@ class VariantMaker:
             thresholds={found.name: thresholds for found in fitted if (thresholds := _thresholds(found))},
             golden=goldens,
         )
-        macs = sum(stage.macs for stage in self.graph.stages)
-        done = sum(stage.macs * shares.get(stage.name, 0.0) for stage in self.graph.stages)
         return MadeVariant(
             variant=variant,
             files=files,
-            macs_share=done / macs if macs else 0.0,
-            stage_shares=shares,
-            islands={stage: nodes for stage, nodes in (islands or {}).items() if nodes},
+            macs_share=self.macs_share(narrow.shares),
+            stage_shares=narrow.shares,
+            islands={stage: nodes for stage, nodes in narrow.islands.items() if nodes},
         )
 
     def _fit(self, functions: Mapping[str, StageFunction]) -> list[Schedule]:
