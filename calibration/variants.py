@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,7 +13,7 @@ from edge_vss.bundle import EngineRef, InputSpec, OutputSpec, Storage, Variant
 from edge_vss.bundle.golden import Clip, Memory, golden_file, record_golden
 from edge_vss.calibration.clocks import fit_clocks, record_signals, signal_tensors
 from edge_vss.calibration.half import ISLAND_MAGNITUDE, half_stage
-from edge_vss.calibration.observe import Observations, observe
+from edge_vss.calibration.observed_source import RANGE_FRAMES, Observed
 from edge_vss.calibration.qdq import ONNXRUNTIME, TENSORRT, Form, QuantisedStage, quantise_stage
 from edge_vss.calibration.quantised_nodes import StageNodes
 from edge_vss.calibration.ranges import Histogram
@@ -24,12 +24,8 @@ from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function, stored_functions
 from edge_vss.schedule import Adaptive, Schedule
 
-__all__ = ["KINDS", "RANGE_FRAMES", "MadeVariant", "NarrowEngines", "Observed", "VariantMaker", "observe_source"]
+__all__ = ["KINDS", "MadeVariant", "NarrowEngines", "VariantMaker"]
 
-RANGE_FRAMES = 100
-"""How many frames of a source are observed."""
-SLOWEST_FPS = 5.0
-"""Below this, frames are taken for unordered images: no schedule would see such a stream."""
 TOLERANCES = {
     ("onnxruntime", "int8"): 0.01,
     ("tensorrt", "fp16"): 0.005,
@@ -41,15 +37,6 @@ KINDS = frozenset(TOLERANCES)
 """What can be made."""
 Kept = Mapping[str, Collection[str]]
 """Stage -> nodes that do not become 8-bit."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What was seen of a network's activations."""
-
-    schedule: str
-    """The schedule through which; ``full`` where the source is no video."""
-    seen: Observations
 
 
 @dataclass(frozen=True)
@@ -78,29 +65,6 @@ class MadeVariant:
     """Stage -> the same."""
     islands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Stage -> nodes that stay float32 in a float16 engine."""
-
-
-def observe_source(
-    graph: Graph,
-    schedules: Sequence[Schedule],
-    engines: Mapping[str, bytes],
-    spec: InputSpec,
-    source: str,
-    progress: Callable[[int], None] | None = None,
-) -> Observed:
-    """Watch float32 engines on a SOURCE of unlabelled frames.
-
-    Video is watched under what a stage will mostly be fed by: ``adaptive`` where there is one, else the first schedule.
-
-    Raises:
-        BadInput: The source gives nothing to learn from.
-    """
-    named = {schedule.name: schedule for schedule in schedules}
-    with open_source(source) as frames:
-        name = "adaptive" if frames.fps >= SLOWEST_FPS else "full"
-        schedule = named.get(name, schedules[0])
-        images = (preprocess(frame, spec) for frame in itertools.islice(frames, RANGE_FRAMES))
-        return Observed(schedule.name, observe(graph, schedule, engines, [images], progress))
 
 
 @dataclass(frozen=True, kw_only=True)
