@@ -16,7 +16,7 @@ from edge_vss.calibration.half import ISLAND_MAGNITUDE, half_stage
 from edge_vss.calibration.observed_source import RANGE_FRAMES, Observed
 from edge_vss.calibration.qdq import ONNXRUNTIME, TENSORRT, Form, QuantisedStage, quantise_stage
 from edge_vss.calibration.quantised_nodes import StageNodes
-from edge_vss.calibration.ranges import Histogram
+from edge_vss.calibration.ranges import Histogram, Range
 from edge_vss.data.sources import open_source
 from edge_vss.executor import StageFunction
 from edge_vss.graph import Graph
@@ -24,7 +24,7 @@ from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function, stored_functions
 from edge_vss.schedule import Adaptive, Schedule
 
-__all__ = ["KINDS", "MadeVariant", "NarrowEngines", "VariantMaker"]
+__all__ = ["KINDS", "Kept", "MadeVariant", "NarrowEngines", "VariantMaker"]
 
 TOLERANCES = {
     ("onnxruntime", "int8"): 0.01,
@@ -122,6 +122,11 @@ class VariantMaker:
             engines[name], islands[name] = self._halved(name, engine, stored)
         return NarrowEngines(engines, stored, shares, islands)
 
+    def ranges(self, stage: str) -> dict[str, Range]:
+        """Tensor inside a stage -> its range by ``method``."""
+        seen = self.observed.seen[stage]
+        return {name: histogram.range(self.method) for name, histogram in seen.items() if histogram.filled}
+
     def macs_share(self, shares: Mapping[str, float]) -> float:
         """Of all multiply-adds, how many are on integers, from the shares of the stages; 0..1."""
         macs = sum(stage.macs for stage in self.graph.stages)
@@ -130,7 +135,7 @@ class VariantMaker:
 
     def _integer_boundaries(self, kept: Kept) -> dict[str, Storage]:
         """Tensors that cross from stage to stage as integers: float ones that a quantised node reads first."""
-        free, touched = self._free_boundaries(), {}
+        free, touched = self.free_boundaries, {}
         for name, engine in self.engines.items():
             nodes = StageNodes(onnx.load_from_string(engine), free, kept.get(name, ()))
             touched[name] = set(nodes.tensors())
@@ -148,13 +153,14 @@ class VariantMaker:
     def _half_boundaries(self) -> dict[str, Storage]:
         """Tensors that cross as float16. The image comes from the pixel kernels, as float32."""
         found = {}
-        for name in self._free_boundaries():
+        for name in self.free_boundaries:
             magnitude = max((histogram.magnitude for histogram in self._seen_by_readers(name)), default=0.0)
             if name != self.graph.image and magnitude <= ISLAND_MAGNITUDE:
                 found[name] = Storage(dtype="float16")
         return found
 
-    def _free_boundaries(self) -> list[str]:
+    @property
+    def free_boundaries(self) -> list[str]:
         """Float tensors between stages that nobody outside of the engines looks at."""
         looked_at = {*self.graph.outputs, *signal_tensors(self.schedules)}
         return [
@@ -171,16 +177,16 @@ class VariantMaker:
         ]
 
     def _quantised(self, stage: str, stored: Mapping[str, Storage], form: Form, kept: Kept) -> QuantisedStage:
-        found, seen = self.graph.stage(stage), self.observed.seen[stage]
+        found = self.graph.stage(stage)
         return quantise_stage(
             self.engines[stage],
             [self.graph.tensor(read.tensor) for read in found.inputs],
             [self.graph.tensor(name) for name in found.outputs],
-            {name: histogram.range(self.method) for name, histogram in seen.items() if histogram.filled},
+            self.ranges(stage),
             stored,
             kept.get(stage, ()),
             form,
-            leaving=self._free_boundaries(),
+            leaving=self.free_boundaries,
         )
 
     def _halved(self, stage: str, engine: bytes, stored: Mapping[str, Storage]) -> tuple[bytes, tuple[str, ...]]:
