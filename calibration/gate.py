@@ -15,7 +15,7 @@ import msgspec
 
 from edge_vss.bundle import Bundle, EngineRef, Variant, write_bundle
 from edge_vss.calibration.qdq import ONNXRUNTIME, TENSORRT
-from edge_vss.calibration.sensitivity import engine_ms, node_signal_to_noise, stage_inputs, weighted_nodes
+from edge_vss.calibration.sensitivity import able_nodes, engine_ms, node_signal_to_noise, stage_inputs
 from edge_vss.calibration.variants import Kept, VariantMaker
 from edge_vss.errors import GateRefused
 from edge_vss.evaluation import EvalOptions, evaluate_bundle
@@ -42,7 +42,7 @@ class StageFinding:
     """Median time of its float32 engine here; None where the back end is not here to be timed."""
     ms_int8: float | None
     worst_snr_db: float
-    """Of its weighted nodes, the worst signal-to-noise ratio, alone in INT8."""
+    """Of its nodes, the worst signal-to-noise ratio, alone in INT8."""
     worst_node: str
 
 
@@ -127,12 +127,12 @@ def pass_gate(
 
 
 def _kept(maker: VariantMaker, slow: list[str], reverted: list[tuple[str, str]]) -> dict[str, list[str]]:
-    """Stage -> nodes in float: all of a stage that is slow or has no weighted node left."""
+    """Stage -> nodes in float: all of a stage that is slow or has no node left that computes."""
     found: dict[str, list[str]] = {}
     for name, engine in maker.engines.items():
-        weighted, able = weighted_nodes(engine, maker.free_boundaries)
+        computing, able = able_nodes(engine, maker.free_boundaries)
         mine = [node for stage, node in reverted if stage == name]
-        if name in slow or set(weighted) <= set(mine):
+        if name in slow or set(computing) <= set(mine):
             mine = able
         if mine:
             found[name] = mine
@@ -157,7 +157,7 @@ def _search(
         low, count = count, count * 2
     else:
         raise GateRefused(
-            f"{trials.backend}-int8 loses more than {max_drop:g} mIoU points with any of its {nodes} weighted nodes on "
+            f"{trials.backend}-int8 loses more than {max_drop:g} mIoU points with any of its {nodes} nodes on "
             "integers; the variant was left as it was"
         )
     while count - low > 1:
@@ -174,7 +174,7 @@ def _search(
 def _attribute(
     maker: VariantMaker, backend: str, trials: _Trials, say: Say
 ) -> tuple[dict[str, StageFinding], list[tuple[str, str]]]:
-    """What each stage loses and gains alone, and all weighted nodes, worst first."""
+    """What each stage loses and gains alone, and all nodes that compute, worst first."""
     form = ONNXRUNTIME if backend == "onnxruntime" else TENSORRT
     images = [
         preprocess(maker.clip.frame(place), maker.spec) for place in range(min(SNR_FRAMES, len(maker.clip.frames)))

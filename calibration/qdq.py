@@ -63,7 +63,7 @@ class Form:
                 (reader, place)
                 for reader in nodes.readers.get(name, [])
                 for place, read in enumerate(reader.input)
-                if read == name
+                if read == name and (name in whole or reader.name not in nodes.kept)
             ]
         return found
 

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_vss.calibration.qdq import Form, quantise_stage
-from edge_vss.calibration.quantised_nodes import WEIGHTED, StageNodes
+from edge_vss.calibration.quantised_nodes import SCALE_KEEPING, StageNodes
 from edge_vss.calibration.ranges import Range
 from edge_vss.errors import BadInput
 from edge_vss.executor import ReferenceExecutor, StageFunction
@@ -21,7 +21,7 @@ from edge_vss.graph import Graph, Stage
 from edge_vss.reference_engines import engine_function
 from edge_vss.schedule import Schedule
 
-__all__ = ["engine_ms", "node_signal_to_noise", "stage_inputs", "weighted_nodes"]
+__all__ = ["able_nodes", "engine_ms", "node_signal_to_noise", "stage_inputs"]
 
 StageInputs = Mapping[str, list[list[NDArray[Any]]]]
 """Stage -> per frame, what it read."""
@@ -45,10 +45,10 @@ def stage_inputs(graph: Graph, engines: Mapping[str, bytes], images: Sequence[ND
     return seen
 
 
-def weighted_nodes(engine: bytes, leaving: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Of a float32 stage's nodes that can become 8-bit: those with weights, and all; names in graph order."""
+def able_nodes(engine: bytes, leaving: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Of a float32 stage's nodes that can become 8-bit: those that compute, and all; names in graph order."""
     nodes = StageNodes(onnx.load_from_string(engine), leaving).quantised
-    return [name for name, node in nodes.items() if node.op_type in WEIGHTED], list(nodes)
+    return [name for name, node in nodes.items() if node.op_type not in SCALE_KEEPING], list(nodes)
 
 
 def node_signal_to_noise(
@@ -60,18 +60,18 @@ def node_signal_to_noise(
     form: Form,
     leaving: Sequence[str],
 ) -> dict[str, float]:
-    """Weighted node -> signal to noise, in dB, of the stage's worst output when that node alone is 8-bit.
+    """Node that computes -> signal to noise, in dB, of the stage's worst output when that node alone is 8-bit.
 
     Args:
         inputs: From ``stage_inputs``.
         leaving: As for ``quantise_stage``.
     """
-    weighted, able = weighted_nodes(engine, leaving)
+    computing, able = able_nodes(engine, leaving)
     reads = [graph.tensor(read.tensor) for read in stage.inputs]
     writes = [graph.tensor(name) for name in stage.outputs]
     wanted = [engine_function(engine, name=stage.name)(*values) for values in inputs]
     found = {}
-    for node in weighted:
+    for node in computing:
         kept = [name for name in able if name != node]
         alone = quantise_stage(engine, reads, writes, ranges, {}, kept, form, leaving).engine
         function = engine_function(alone, name=f"{stage.name}, {node} in int8", emulated=True)
