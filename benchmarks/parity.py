@@ -38,14 +38,17 @@ class Follower(ReferenceExecutor):
     told: tuple[str, ...] = ()
     found: dict[str, float]
     decided: dict[str, bool | None]
+    thresholds: dict[str, float]
 
     def _decide(self) -> dict[str, bool | None]:
+        adaptive = [name for name, clock in self.schedule.clocks.items() if isinstance(clock, Adaptive)]
+        self.thresholds = {stage: self.threshold(stage) for stage in adaptive}
         self.decided = super()._decide()
         return self.decided
 
     def _change(self, stage: str, signal: Signal) -> float:
         self.found[stage] = super()._change(stage, signal)
-        return 2.0 if stage in self.told else -1.0
+        return np.inf if stage in self.told else -1.0
 
     def follow(self, image: Any, frame: Frame, fired: tuple[str, ...]) -> Step:
         """One frame with the native firing list; ``found`` then holds the signals as the reference sees them."""
@@ -55,7 +58,7 @@ class Follower(ReferenceExecutor):
     def own_firing(self) -> tuple[str, ...]:
         """The stages that fire by the reference's own signals."""
         fires = {
-            stage: decision if decision is not None else self.found[stage] >= self._clock(stage).threshold
+            stage: decision if decision is not None else self.found[stage] >= self.thresholds[stage]
             for stage, decision in self.decided.items()
         }
         return tuple(stage.name for stage in self.graph.stages if fires.get(stage.name))
@@ -65,7 +68,7 @@ class Follower(ReferenceExecutor):
         for stage, change in self.found.items():
             clock = self._clock(stage)
             positions = positions_inside(self.graph.tensor(clock.signal.tensor).shape, self.valid)
-            if clock.signal.kind == "labels" and abs(change - clock.threshold) <= 3 / positions:
+            if clock.signal.kind == "labels" and abs(change - self.thresholds[stage]) <= 3 / positions:
                 return True
         return False
 

@@ -28,7 +28,7 @@ from edge_vss.frame import Frame
 from edge_vss.graph import Graph
 from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import bundle_functions
-from edge_vss.schedule import Adaptive, Budget, Schedule
+from edge_vss.schedule import Adaptive, Budget, Pace, Schedule
 
 __all__ = [
     "CLOCK_FRAMES",
@@ -45,6 +45,8 @@ CLOCK_FRAMES = 200
 MIN_FRAMES = 8
 MIN_MAX_AGE = 6
 MAX_SIGNAL_BYTES = 1 << 30
+PACE_STEP = 0.35
+PACE_REACH = 3.0
 
 
 @dataclass(frozen=True)
@@ -207,10 +209,26 @@ def budget_for(update_rate: float) -> Budget | None:
     return Budget(fires=max(1, fires), frames=frames if fires else longest)
 
 
+def pace_for(update_rate: float) -> Pace | None:
+    """A pace that balances at ``update_rate``; None where every frame fires.
+
+    A factor of two takes some five frames. The threshold moves within a third and three times what was fitted: streets
+    differ by a factor of two, and a camera at rest shall still save power.
+    """
+    if budget_for(update_rate) is None:
+        return None
+    return Pace(
+        rise=math.exp(PACE_STEP * (1.0 - update_rate)),
+        fall=math.exp(-PACE_STEP * update_rate),
+        low=1.0 / PACE_REACH,
+        high=PACE_REACH,
+    )
+
+
 def fit_clocks(
     graph: Graph, schedule: Schedule, signals: Signals, *, update_rate: float, valid: Valid = (0.0, 0.0, 1.0, 1.0)
 ) -> tuple[Schedule, tuple[ClockFit, ...]]:
-    """Set every adaptive clock of a schedule: threshold, ``max_age`` and budget, one after the other in graph order.
+    """Set every adaptive clock of a schedule: threshold, ``max_age``, budget and pace, one after the other.
 
     Args:
         signals: From ``record_signals``, on consecutive frames.
@@ -223,7 +241,9 @@ def fit_clocks(
     for stage in graph.stages:
         clock = schedule.clocks.get(stage.name)
         if isinstance(clock, Adaptive):
-            clock = msgspec.structs.replace(clock, max_age=max_age_for(update_rate), budget=budget_for(update_rate))
+            clock = msgspec.structs.replace(
+                clock, max_age=max_age_for(update_rate), budget=budget_for(update_rate), pace=pace_for(update_rate)
+            )
             schedule = msgspec.structs.replace(schedule, clocks={**schedule.clocks, stage.name: clock})
             fit = fit_threshold(graph, schedule, stage.name, signals, update_rate=update_rate, valid=valid)
             schedule = schedule.with_thresholds({stage.name: fit.threshold})

@@ -54,15 +54,15 @@ def fit_threshold(
 ) -> ClockFit:
     """The threshold of one stage's adaptive clock whose update rate comes closest to the wanted one from below.
 
-    The threshold alone is fitted to the mean; a clock's budget, which holds livelier video back, is left out of that,
-    because within it every low threshold gives the same rate.
+    The threshold alone is fitted to the mean; a clock's budget and pace are left out of that, because with them every
+    threshold gives much the same rate.
     Where ``max_age`` alone fires the stage more often than wanted, the rate is what ``max_age`` leaves.
     """
     clock = schedule.clocks[stage]
     assert isinstance(clock, Adaptive)
     memory: dict[tuple[str, int, int], float] = {}
     rates: dict[float, float] = {}
-    free = msgspec.structs.replace(clock, budget=None)
+    free = msgspec.structs.replace(clock, budget=None, pace=None)
 
     def play(of: Adaptive, threshold: float) -> float:
         candidate = msgspec.structs.replace(schedule, clocks={**schedule.clocks, stage: of})

@@ -27,12 +27,13 @@ from edge_vss.schedule import (
     Clock,
     Cycle,
     Every,
+    Pace,
     Schedule,
     Signal,
     check_clocks,
 )
 
-__all__ = ["ReferenceExecutor", "StageFunction", "Step", "check_schedule"]
+__all__ = ["ReferenceExecutor", "StageFunction", "Step", "check_schedule", "paced"]
 
 Array = NDArray[Any]
 StageFunction = Callable[..., Sequence[Any]]
@@ -106,6 +107,13 @@ class ReferenceExecutor:
         self._references: dict[str, Any] = {}
         self._origins: dict[str, Origin] = {}
         self._firings: dict[str, list[int]] = {}
+        self._factors: dict[str, float] = {}
+
+    def threshold(self, stage: str) -> float:
+        """What the signal of a stage's adaptive clock must reach on the next frame: the clock's own, as paced."""
+        clock = self.schedule.clock(stage)
+        assert isinstance(clock, Adaptive)
+        return clock.threshold * self._factors.get(stage, 1.0)
 
     def step(self, image: Any, *, sequence: int, pts_us: int) -> Step:
         """Process one frame.
@@ -125,7 +133,7 @@ class ReferenceExecutor:
             clock = self.schedule.clock(name)
             if isinstance(clock, Adaptive) and name in self._references and name in will_fire:
                 changes[name] = self._change(name, clock.signal)
-            if will_fire.get(name) or (will_fire.get(name, True) is None and changes[name] >= _threshold(clock)):
+            if will_fire.get(name) or (will_fire.get(name, True) is None and changes[name] >= self.threshold(name)):
                 self._fire(self.graph.stage(name))
                 fired.add(name)
         return self._finish(fired, changes)
@@ -272,6 +280,9 @@ class ReferenceExecutor:
 
     def _finish(self, fired: set[str], changes: dict[str, float]) -> Step:
         newest = {name: self._slots[name].values[0] for name in self.graph.outputs}
+        for name, clock in self.schedule.clocks.items():
+            if isinstance(clock, Adaptive) and clock.pace:
+                self._factors[name] = paced(clock.pace, self._factors.get(name, 1.0), name in fired)
         self.frames += 1
         return Step(
             outputs={name: value for name, (value, _) in newest.items()},
@@ -288,9 +299,9 @@ class ReferenceExecutor:
         )
 
 
-def _threshold(clock: Clock) -> float:
-    assert isinstance(clock, Adaptive)
-    return clock.threshold
+def paced(pace: Pace, factor: float, fired: bool) -> float:
+    """The factor of a threshold after a frame on which its stage fired or rested."""
+    return min(pace.high, max(pace.low, factor * (pace.rise if fired else pace.fall)))
 
 
 def change_between(

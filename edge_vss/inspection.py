@@ -97,6 +97,7 @@ def clock_text(clock: Clock) -> str:
         text = f"turn {clock.index} of {clock.count}"
     elif isinstance(clock, Adaptive):
         text = f"when {clock.signal.tensor} changes by {clock.threshold:.5f}, at most {clock.max_age} frames old"
+        text += f", paced within {clock.pace.low:.2f}..{clock.pace.high:g} times that" if clock.pace else ""
         text += f", {clock.budget.fires} firings in {clock.budget.frames} frames" if clock.budget else ""
     else:
         text = "after a reset only" if isinstance(clock, Never) else "always"

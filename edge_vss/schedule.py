@@ -27,6 +27,7 @@ __all__ = [
     "Every",
     "Guard",
     "Never",
+    "Pace",
     "Schedule",
     "Signal",
     "chain_schedules",
@@ -100,6 +101,24 @@ class Budget(_Value, frozen=True, kw_only=True):
     """In 2..64."""
 
 
+class Pace(_Value, frozen=True, kw_only=True):
+    """Steers a threshold towards an update rate while it runs: streets differ in how much they change.
+
+    The threshold is multiplied by a factor that starts at 1 after a reset. Every processed frame multiplies the factor
+    by ``rise`` where the stage fired and by ``fall`` where it rested, within [``low``, ``high``]: in balance, the stage
+    fires on a share of log(fall) / (log(fall) - log(rise)) of the frames.
+    """
+
+    rise: float
+    """In (1, 2]."""
+    fall: float
+    """In [0.5, 1)."""
+    low: float
+    """In (0, 1]."""
+    high: float
+    """In [1, 100]."""
+
+
 class Adaptive(_Value, frozen=True, kw_only=True, tag="adaptive", tag_field="kind"):
     """Fires when its signal reaches a threshold, or when its output would grow older than ``max_age``.
 
@@ -114,6 +133,7 @@ class Adaptive(_Value, frozen=True, kw_only=True, tag="adaptive", tag_field="kin
     max_age: int = 8
     """Frames, >= 1."""
     budget: Budget | None = None
+    pace: Pace | None = None
     guard: Guard | None = None
 
 
@@ -205,6 +225,12 @@ def _clock_problem(clock: Clock) -> str:
         return f"threshold {clock.threshold} is not in [0, 1]"
     if isinstance(clock, Adaptive) and not 1 <= clock.max_age <= MAX_AGE_LIMIT:
         return f"max_age {clock.max_age} is not in 1..{MAX_AGE_LIMIT}"
+    if isinstance(clock, Adaptive) and clock.pace:
+        pace = clock.pace
+        if not (1.0 < pace.rise <= 2.0 and 0.5 <= pace.fall < 1.0 and 0.0 < pace.low <= 1.0 <= pace.high <= 100.0):
+            return (
+                f"pace {pace.rise:g} and {pace.fall:g} within {pace.low:g}..{pace.high:g}: a number is out of its range"
+            )
     if isinstance(clock, Adaptive) and clock.budget:
         budget = clock.budget
         if not (2 <= budget.frames <= MAX_BUDGET_FRAMES and 1 <= budget.fires < budget.frames):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.graph import Graph, Read, Stage, Tensor
-from edge_vss.schedule import Adaptive, Budget, Cycle, Every, Guard, Schedule, Signal, chain_schedules
+from edge_vss.schedule import Adaptive, Budget, Cycle, Every, Guard, Pace, Schedule, Signal, chain_schedules
 
 Array = NDArray[Any]
 
@@ -77,11 +77,14 @@ def chain_graph_schedules(graph: Graph) -> tuple[Schedule, ...]:
     clock = adaptive.clocks["s3"]
     assert isinstance(clock, Adaptive)
     held = msgspec.structs.replace(clock, threshold=0.0, max_age=9, budget=Budget(fires=2, frames=5))
+    pace = Pace(rise=1.3, fall=0.8, low=0.25, high=4.0)
+    paced = msgspec.structs.replace(clock, threshold=0.8, max_age=9, pace=pace)
     relative = Adaptive(signal=Signal(tensor="middle", kind="relative"), threshold=0.4, max_age=5)
     return (
         *found,
         late,
         Schedule(name="adaptive-held", clocks={"s3": held}),
+        Schedule(name="adaptive-paced", clocks={"s3": paced}),
         Schedule(name="adaptive-relative", clocks={"s3": relative}),
     )
 

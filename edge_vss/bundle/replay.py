@@ -14,6 +14,7 @@ from edge_vss.bundle.files import Bundle
 from edge_vss.bundle.golden import Clip, read_clip, unpack
 from edge_vss.bundle.schema import Golden, Manifest, Variant
 from edge_vss.errors import BadInput
+from edge_vss.executor import paced
 from edge_vss.frame import Frame
 from edge_vss.schedule import Adaptive
 
@@ -145,7 +146,10 @@ def _near_threshold(
         else:
             positions = pixels.positions_inside(manifest.graph.tensor(clock.signal.tensor).shape, valid)
             margin = max(NEAR_POSITIONS / max(1, positions), 2 * golden.tolerance)
+        factor = 1.0
         for index, changes in enumerate(golden.changes):
-            if abs(changes.get(stage, np.inf) - clock.threshold) <= margin:
+            if abs(changes.get(stage, np.inf) - clock.threshold * factor) <= margin:
                 near.append((index, stage))
+            if clock.pace:
+                factor = paced(clock.pace, factor, stage in golden.fired[index])
     return tuple(sorted(near))

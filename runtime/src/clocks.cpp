@@ -23,7 +23,7 @@ Clockwork::Clockwork(const Graph& graph, const std::vector<int>& slots)
 void Clockwork::set_schedule(const Schedule& schedule) {
   schedule_ = &schedule;
   // A reference belongs to the clock that took it.
-  for (StageState& stage : stages_) stage.reference = false;
+  for (StageState& stage : stages_) stage.reference = false, stage.factor = 1.0;
 }
 
 void Clockwork::reset() {
@@ -220,7 +220,11 @@ bool Clockwork::fired(int stage) {
 
 void Clockwork::finish() {
   ++frames_;
-  for (StageState& stage : stages_) {
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    StageState& stage = stages_[i];
+    const Clock& clock = schedule_->clocks[i];
+    const double factor = stage.factor * (stage.fired_now ? clock.rise : clock.fall);
+    stage.factor = std::min(clock.factor_high, std::max(clock.factor_low, factor));
     stage.history = stage.history << 1 | (stage.fired_now ? 1 : 0);
     stage.fired_now = false;
   }

@@ -44,6 +44,8 @@ class Clockwork {
   bool is_fresh(int tensor) const { return tensors_[tensor].fresh; }
 
   bool has_reference(int stage) const { return stages_[stage].reference; }
+  /// What the signal of an adaptive clock must reach on this frame: the clock's own threshold, as paced.
+  double threshold(int stage) const { return schedule_->clocks[stage].threshold * stages_[stage].factor; }
   /// Records that the image was written, or that a stage ran. False: another stage wrote the tensor this frame.
   bool image_written();
   bool fired(int stage);
@@ -66,6 +68,7 @@ class Clockwork {
     bool fired_once = false, reference = false;
     uint64_t history = 0;  // bit k: fired k + 1 frames ago
     bool fired_now = false;
+    double factor = 1.0;  // of the threshold
     Origin origin;
   };
 

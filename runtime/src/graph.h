@@ -65,6 +65,8 @@ struct Clock {
   bool relative = false;       // kind of that signal
   double threshold = 0.0;
   int64_t max_age = 0;
+  double rise = 1.0, fall = 1.0;  // what a firing, and a rest, multiply the threshold by; 1: it stays
+  double factor_low = 1.0, factor_high = 1.0;
   int budget_fires = 0, budget_frames = 0;  // at most so many firings in so many frames; 0 frames: no limit
   Guard guard;
 };

@@ -84,6 +84,17 @@ Clock read_clock(const Json& json, const Graph& graph, const std::string& where)
     signal.done();
     clock.threshold = fields.number("threshold");
     clock.max_age = fields.whole("max_age", -1, kAnyInt, 8);
+    const Json* pace = fields.find("pace");
+    if (pace && !pace->is_null()) {
+      Fields inner(*pace, where + ".pace");
+      clock.rise = inner.number("rise"), clock.fall = inner.number("fall");
+      clock.factor_low = inner.number("low"), clock.factor_high = inner.number("high");
+      inner.done();
+      const bool moves = clock.rise > 1.0 && clock.rise <= 2.0 && clock.fall >= 0.5 && clock.fall < 1.0;
+      const bool bounded =
+          clock.factor_low > 0.0 && clock.factor_low <= 1.0 && clock.factor_high >= 1.0 && clock.factor_high <= 100.0;
+      if (!moves || !bounded) throw bad_bundle(where + ".pace: a number is out of its range");
+    }
     const Json* budget = fields.find("budget");
     if (budget && !budget->is_null()) {
       Fields inner(*budget, where + ".budget");

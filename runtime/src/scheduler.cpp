@@ -141,7 +141,7 @@ bool Scheduler::decide(int stage, const void* value) {
   bool fires = clockwork_.decision(stage) == Decision::kFires;
   if (clockwork_.has_reference(stage)) {
     runs_[stage].change = change(stage, value);
-    fires = fires || runs_[stage].change >= schedule().clocks[stage].threshold;
+    fires = fires || runs_[stage].change >= clockwork_.threshold(stage);
   }
   // The reference moves only when the stage fires, so that slow change adds up.
   if (fires) std::memcpy(references_[stage].value.data(), value, stages_.tensor(schedule().clocks[stage].signal).bytes);

@@ -122,6 +122,11 @@ BAD: dict[str, Callable[[Json], None]] = {
     "a budget that is no limit": lambda m: schedule(m, "adaptive-held")["clocks"]["s3"]["budget"].update(fires=5),
     "a budget of no firings": lambda m: schedule(m, "adaptive-held")["clocks"]["s3"]["budget"].update(fires=0),
     "a budget over too many frames": lambda m: schedule(m, "adaptive-held")["clocks"]["s3"]["budget"].update(frames=65),
+    "a pace that never rises": lambda m: schedule(m, "adaptive-paced")["clocks"]["s3"]["pace"].update(rise=1.0),
+    "a pace that never falls": lambda m: schedule(m, "adaptive-paced")["clocks"]["s3"]["pace"].update(fall=1.0),
+    "a pace without a floor": lambda m: schedule(m, "adaptive-paced")["clocks"]["s3"]["pace"].update(low=0.0),
+    "a pace with a low ceiling": lambda m: schedule(m, "adaptive-paced")["clocks"]["s3"]["pace"].update(high=0.9),
+    "a pace of unknown parts": lambda m: schedule(m, "adaptive-paced")["clocks"]["s3"]["pace"].update(step=0.1),
     "a signal that is no label tensor": lambda m: schedule(m, "adaptive")["clocks"]["s3"]["signal"].update(
         tensor="middle"
     ),

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from edge_vss.bundle import load_bundle
 from edge_vss.calibration import calibrate_clock, fit_clocks, record_signals
-from edge_vss.calibration.clocks import budget_for, max_age_for
+from edge_vss.calibration.clocks import budget_for, max_age_for, pace_for
 from edge_vss.errors import BadInput
 from edge_vss.pixels import positions_inside
-from edge_vss.schedule import Adaptive, Budget, Schedule
+from edge_vss.schedule import Adaptive, Budget, Pace, Schedule
 
 Maps = list[NDArray[np.uint8]]
 GRAPH = chain_graph(128, 192)
@@ -38,19 +38,26 @@ def drifting(frames: int = 120, seed: int = 0) -> Maps:
 
 
 def fired_by_hand(
-    maps: Sequence[NDArray[Any]], threshold: float, max_age: int, delay: int = 0, budget: Budget | None = None
+    maps: Sequence[NDArray[Any]],
+    threshold: float,
+    max_age: int,
+    delay: int = 0,
+    budget: Budget | None = None,
+    pace: Pace | None = None,
 ) -> list[bool]:
-    """The adaptive clock as the paper, the age bound and the budget have it; with a delay, every frame sees the one
-    before."""
-    fired, reference, computed = [], maps[0], 0
+    """The adaptive clock as the paper, the age bound, the budget and the pace have it; with a delay, every frame sees
+    the one before."""
+    fired, reference, computed, factor = [], maps[0], 0, 1.0
     for now in range(len(maps)):
         seen = max(0, now - delay)
         spent = budget is not None and sum(fired[max(0, now - budget.frames + 1) :]) >= budget.fires
-        changed = (maps[seen] != reference).mean() >= threshold and not spent
+        changed = (maps[seen] != reference).mean() >= threshold * factor and not spent
         fires = now == 0 or now - computed > max_age or changed
         if fires:
             reference, computed = maps[seen], seen
         fired.append(fires)
+        if pace:
+            factor = np.clip(factor * (pace.rise if fires else pace.fall), pace.low, pace.high)
     return fired
 
 
@@ -65,7 +72,8 @@ def test_fitted_threshold_fires_at_the_requested_rate(name: str, rate: float) ->
     delay = int(name == "adaptive-late")
     free = fired_by_hand(maps, fit.threshold, fit.max_age, delay)
     assert rate - 0.08 <= np.mean(free[1:]) <= rate + 1e-9
-    held = fired_by_hand(maps, fit.threshold, fit.max_age, delay, clock.budget)
+    assert clock.pace == pace_for(rate)
+    held = fired_by_hand(maps, fit.threshold, fit.max_age, delay, clock.budget, clock.pace)
     assert fit.update_rate == pytest.approx(np.mean(held[1:]))
     assert np.mean(free[1:]) - 0.15 <= fit.update_rate <= rate + 0.02
 
@@ -90,6 +98,21 @@ def test_livelier_video_cannot_overrun_a_budget() -> None:
     assert 0.3 <= np.mean(fired[1:]) <= 0.34
 
 
+@pytest.mark.parametrize("liveliness", [0.5, 0.8, 1.0, 1.3, 2.0])
+def test_a_pace_holds_the_rate_on_streets_that_change_more_or_less(liveliness: float) -> None:
+    schedule, (fit,) = fit_clocks(GRAPH, SCHEDULES["adaptive"], {"signal": drifting()}, update_rate=0.4)
+    clock = schedule.clocks["s3"]
+    assert isinstance(clock, Adaptive)
+    random = np.random.default_rng(9)
+    labels, maps = random.integers(0, 11, GRAPH.tensor("signal").shape, np.uint8), []
+    for _ in range(300):
+        moved = random.random(labels.shape) < random.uniform(0.0, 0.12) * liveliness
+        labels = np.where(moved, random.integers(0, 11, labels.shape, np.uint8), labels)
+        maps.append(labels)
+    fired = fired_by_hand(maps, fit.threshold, fit.max_age, budget=clock.budget, pace=clock.pace)
+    assert 0.34 <= np.mean(fired[1:]) <= 0.41
+
+
 def test_thresholds_lie_midway_between_two_attainable_values() -> None:
     _, (fit,) = fit_clocks(GRAPH, SCHEDULES["adaptive"], {"signal": drifting()}, update_rate=0.5)
     positions = GRAPH.tensor("signal").elements
@@ -104,7 +127,7 @@ def test_padding_counts_in_no_threshold() -> None:
     positions = positions_inside(maps[0].shape, valid)
     inside = [labels[:, 2:6] for labels in maps]
     assert positions == inside[0].size
-    fired = fired_by_hand(inside, fit.threshold, fit.max_age, budget=budget_for(0.5))
+    fired = fired_by_hand(inside, fit.threshold, fit.max_age, budget=budget_for(0.5), pace=pace_for(0.5))
     assert fit.update_rate == np.mean(fired[1:])
 
 
