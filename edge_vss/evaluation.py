@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_vss.bundle import Manifest, OutputSpec, load_bundle
+from edge_vss.bundle import Bundle, Manifest, OutputSpec, load_bundle
 from edge_vss.data.colour import to_rgb
 from edge_vss.data.datasets import Clip, Dataset, Sample, open_dataset
 from edge_vss.data.flow import FLOW_NAME, FlowError, dis_flow
@@ -23,6 +23,7 @@ from edge_vss.errors import BadInput
 from edge_vss.metrics import ConfusionMatrix, TemporalConsistency
 from edge_vss.run_stats import percentiles
 from edge_vss.runtime import Pipeline
+from edge_vss.variants import check_variant
 
 __all__ = ["EvalOptions", "Evaluation", "evaluate_bundle"]
 
@@ -100,12 +101,16 @@ def evaluate_bundle(
         data: URI of a data set.
 
     Raises:
-        BadInput: The bundle or the data does not load, a schedule is unknown, or the classes differ.
+        BadInput: The bundle or the data does not load, a schedule is unknown, the classes differ, or no pixel of the
+            data has a label.
+        WrongUsage: No bundle has a backend or precision of that name.
     """
-    manifest = load_bundle(path).manifest
+    bundle = load_bundle(path)
+    manifest = bundle.manifest
+    check_variant(bundle, options.backend, options.precision)
     dataset = open_dataset(data)
     output = _matching_output(manifest, dataset, path, data)
-    schedules = _schedules(manifest, options.schedules, path)
+    schedules = _schedules(bundle, options.schedules)
     with ExitStack() as stack:
         scorers = []
         for schedule in schedules:
@@ -119,6 +124,8 @@ def evaluate_bundle(
             )
             scorers.append(_Scorer(stack.enter_context(pipeline), manifest, output, schedule))
         flow = _score(scorers, dataset, progress)
+        if not scorers[0].labelled_px:
+            raise BadInput(f"{data}: not one of its {dataset.num_frames} frames has a labelled pixel; nothing to score")
         return [scorer.result(flow) for scorer in scorers]
 
 
@@ -139,15 +146,14 @@ def _matching_output(manifest: Manifest, dataset: Dataset, path: str | Path, dat
     raise BadInput(f"{data} has class {theirs!r} where {path} has {ours!r}; classes must agree in name and order")
 
 
-def _schedules(manifest: Manifest, wanted: Sequence[str], path: str | Path) -> list[str]:
-    known = [schedule.name for schedule in manifest.schedules]
+def _schedules(bundle: Bundle, wanted: Sequence[str]) -> list[str]:
+    known = [schedule.name for schedule in bundle.manifest.schedules]
     if not wanted:
         return known[:1]
     if "all" in wanted:
         return known
     for name in wanted:
-        if name not in known:
-            raise BadInput(f"{path} has no schedule {name!r}; it has: {', '.join(known)}")
+        bundle.check_schedule(name)
     return list(dict.fromkeys(wanted))
 
 
@@ -222,6 +228,11 @@ class _Scorer:
         self._firsts.append(step.first)
         self._latency_ms.append(result.latency_ms)
         self._ages.append(result.age_frames[self._output])
+
+    @property
+    def labelled_px(self) -> int:
+        """Pixels that were scored so far."""
+        return int(self._matrix.counts.sum())
 
     def result(self, flow: str) -> Evaluation:
         """The scores of everything that was added."""
