@@ -22,7 +22,7 @@ from edge_vss.bundle import Bundle, Manifest, Variant, load_bundle, write_bundle
 from edge_vss.bundle.golden import read_clip, record_golden
 from edge_vss.calibration.thresholds import ClockFit, Signals, Valid, fit_threshold
 from edge_vss.data.sources import open_source
-from edge_vss.errors import BadInput
+from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.executor import ReferenceExecutor, StageFunction
 from edge_vss.frame import Frame
 from edge_vss.graph import Graph
@@ -34,6 +34,7 @@ __all__ = [
     "CLOCK_FRAMES",
     "ClockReport",
     "calibrate_clock",
+    "check_rate",
     "fit_clocks",
     "max_age_for",
     "record_signals",
@@ -88,11 +89,15 @@ def calibrate_clock(
 
     Raises:
         BadInput: The bundle or the source does not load, or the schedule has no adaptive clock.
+        WrongUsage: The rate is none.
     """
+    check_rate(rate)
     bundle = load_bundle(path)
+    bundle.check_schedule(schedule)
     files = {name: bundle.read(name) for name in bundle.manifest.files}
     manifest = bundle.manifest
-    _check_asked(path, manifest, schedule, rate)
+    if not signal_tensors([manifest.schedule(schedule)]):
+        raise BadInput(f"{path}: schedule {schedule!r} has no adaptive clock to set")
     report = None
     given = None if isinstance(source, str) else list(itertools.islice(source, frames))
     for place, variant in enumerate(manifest.variants):
@@ -112,13 +117,10 @@ def calibrate_clock(
     return report
 
 
-def _check_asked(path: str | Path, manifest: Manifest, schedule: str, rate: float) -> None:
+def check_rate(rate: float) -> None:
+    """Refuse a clock rate that is no share of frames in (0, 1]; WrongUsage says so."""
     if not 0.0 < rate <= 1.0:
-        raise BadInput(f"the clock rate is a share of frames in (0, 1], got {rate}")
-    if schedule not in [known.name for known in manifest.schedules]:
-        raise BadInput(f"{path}: no schedule {schedule!r}; known: {', '.join(s.name for s in manifest.schedules)}")
-    if not signal_tensors([manifest.schedule(schedule)]):
-        raise BadInput(f"{path}: schedule {schedule!r} has no adaptive clock to set")
+        raise WrongUsage(f"the clock rate is a share of frames in (0, 1], got {rate}")
 
 
 def _fit_variant(
@@ -235,8 +237,7 @@ def fit_clocks(
         update_rate: Wanted share of frames that fire each adaptive stage, in (0, 1].
         valid: As for ``ReferenceExecutor``.
     """
-    if not 0.0 < update_rate <= 1.0:
-        raise BadInput(f"the clock rate is a share of frames in (0, 1], got {update_rate}")
+    check_rate(update_rate)
     fits = []
     for stage in graph.stages:
         clock = schedule.clocks.get(stage.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import msgspec
 
 from edge_vss import __version__
 from edge_vss.bundle import SCHEMA_VERSION, EngineRef, Golden, InputSpec, Manifest, Variant, write_bundle
+from edge_vss.bundle.files import check_target
 from edge_vss.bundle.golden import GOLDEN_FRAMES, GOLDEN_FRAMES_FILE, Clip, Memory, clip_of, golden_file, record_golden
 from edge_vss.calibration import ClockFit, fit_clocks, record_signals
-from edge_vss.calibration.clocks import CLOCK_FRAMES, signal_tensors
+from edge_vss.calibration.clocks import CLOCK_FRAMES, check_rate, signal_tensors
 from edge_vss.calibration.observed_source import observe_source
 from edge_vss.calibration.variants import KINDS, MadeVariant, VariantMaker
 from edge_vss.data.sources import open_source
@@ -60,6 +60,7 @@ def deploy(
 
     Raises:
         BadInput: The checkpoint, the size, the source or the output is no good. The old bundle is still there.
+        WrongUsage: The clock rate is none.
     """
     _check_early(Path(out), calibration, clock_rate)
     say = progress or (lambda what, share: None)
@@ -320,15 +321,8 @@ def _manifest(
 
 def _check_early(out: Path, calibration: str | None, clock_rate: float) -> None:
     """What would only fail after minutes of work."""
-    if not 0.0 < clock_rate <= 1.0:
-        raise BadInput(f"the clock rate is a share of frames in (0, 1], got {clock_rate}")
-    if out.is_file() and out.suffix != ".zip":
-        raise BadInput(f"{out}: is a file; choose another output")
-    if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
-        raise BadInput(f"{out}: is a folder that holds no bundle; choose another output")
-    above = next(parent for parent in out.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise BadInput(f"{out}: cannot write here: {above} is not a folder that can be written")
+    check_rate(clock_rate)
+    check_target(out)
     if calibration is not None:
         with open_source(calibration) as frames:
             next(iter(frames), None)

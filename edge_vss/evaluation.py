@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_vss.bundle import Bundle, Manifest, OutputSpec, Variant, load_bundle
+from edge_vss.bundle import Bundle, Manifest, OutputSpec, load_bundle
 from edge_vss.data.colour import to_rgb
 from edge_vss.data.datasets import Clip, Dataset, Sample, open_dataset
 from edge_vss.data.flow import FLOW_NAME, FlowError, dis_flow
@@ -24,6 +24,7 @@ from edge_vss.errors import BadInput
 from edge_vss.metrics import ConfusionMatrix, TemporalConsistency
 from edge_vss.run_stats import percentiles
 from edge_vss.runtime import Pipeline
+from edge_vss.variants import check_variant
 
 __all__ = ["EvalOptions", "Evaluation", "evaluate_bundle"]
 
@@ -105,26 +106,30 @@ def evaluate_bundle(
         data: URI of a data set.
 
     Raises:
-        BadInput: The bundle or the data does not load, a schedule is unknown, or the classes differ.
+        BadInput: The bundle or the data does not load, a schedule is unknown, the classes differ, or no pixel of the
+            data has a label.
+        WrongUsage: No bundle has a backend or precision of that name.
     """
     bundle = load_bundle(path)
     manifest = bundle.manifest
+    variant = check_variant(bundle, options.backend, options.precision)
     dataset = open_dataset(data)
     output = _matching_output(manifest, dataset, path, data)
-    schedules = _schedules(manifest, options.schedules, path)
+    schedules = _schedules(bundle, options.schedules)
     with ExitStack() as stack:
         scorers = []
         arguments: dict[str, Any] = {"backend": options.backend, "precision": options.precision}
         played: str | Path = path
         backend = ""
         if options.emulate:
-            variant = _variant(bundle, options)
             played, operations = stack.enter_context(emulated(bundle, variant, threads=options.threads))
             arguments, backend = {"operations": operations}, f"{variant.backend}, emulated"
         for schedule in schedules:
             pipeline = Pipeline(played, schedule=schedule, threads=options.threads, label_size="source", **arguments)
             scorers.append(_Scorer(stack.enter_context(pipeline), manifest, output, schedule, backend))
         flow = _score(scorers, dataset, options.consistency, progress)
+        if not scorers[0].labelled_px:
+            raise BadInput(f"{data}: not one of its {dataset.num_frames} frames has a labelled pixel; nothing to score")
         return [scorer.result(flow) for scorer in scorers]
 
 
@@ -145,25 +150,14 @@ def _matching_output(manifest: Manifest, dataset: Dataset, path: str | Path, dat
     raise BadInput(f"{data} has class {theirs!r} where {path} has {ours!r}; classes must agree in name and order")
 
 
-def _variant(bundle: Bundle, options: EvalOptions) -> Variant:
-    """The first variant of the wanted back end and precision."""
-    variants = bundle.manifest.variants
-    for variant in variants:
-        if options.backend in ("auto", variant.backend) and options.precision in ("auto", variant.precision):
-            return variant
-    known = ", ".join(variant.name for variant in variants)
-    raise BadInput(f"{bundle.path} has no variant for {options.backend} in {options.precision}; it has: {known}")
-
-
-def _schedules(manifest: Manifest, wanted: Sequence[str], path: str | Path) -> list[str]:
-    known = [schedule.name for schedule in manifest.schedules]
+def _schedules(bundle: Bundle, wanted: Sequence[str]) -> list[str]:
+    known = [schedule.name for schedule in bundle.manifest.schedules]
     if not wanted:
         return known[:1]
     if "all" in wanted:
         return known
     for name in wanted:
-        if name not in known:
-            raise BadInput(f"{path} has no schedule {name!r}; it has: {', '.join(known)}")
+        bundle.check_schedule(name)
     return list(dict.fromkeys(wanted))
 
 
@@ -241,6 +235,11 @@ class _Scorer:
         self._firsts.append(step.first)
         self._latency_ms.append(result.latency_ms)
         self._ages.append(result.age_frames[self._output])
+
+    @property
+    def labelled_px(self) -> int:
+        """Pixels that were scored so far."""
+        return int(self._matrix.counts.sum())
 
     def result(self, flow: str) -> Evaluation:
         """The scores of everything that was added."""

@@ -16,6 +16,7 @@ from edge_vss.frame import Frame
 from edge_vss.run_stats import RunStats
 from edge_vss.runtime import Pipeline
 from edge_vss.sinks import Sink, open_sink
+from edge_vss.variants import check_variant
 
 __all__ = ["OpenRun", "check_outputs", "label_frames", "open_run"]
 
@@ -45,15 +46,16 @@ def open_run(
     """Open bundle, source and outputs, and close what must be closed.
 
     Raises:
-        BadInput: One of them does not load or cannot be written, or the schedule is unknown.
-        DeviceError: The backend is not there, or the source is a camera that does not open.
+        BadInput: One of them does not load or cannot be written, or the bundle lacks the schedule or the variant.
+        WrongUsage: No bundle has a backend or precision of that name.
+        DeviceError: The backend cannot run here, or the source is a camera that does not open.
     """
-    manifest = load_bundle(bundle).manifest
-    known = [one.name for one in manifest.schedules]
-    if schedule is not None and schedule not in known:
-        raise BadInput(f"{bundle} has no schedule {schedule!r}; it has: {', '.join(known)}")
+    loaded = load_bundle(bundle)
+    if schedule is not None:
+        loaded.check_schedule(schedule)
+    check_variant(loaded, backend, precision)
     check_outputs(bundle, source, outputs)
-    colours = {output.name: [info.colour for info in output.classes] for output in manifest.outputs}
+    colours = {output.name: [info.colour for info in output.classes] for output in loaded.manifest.outputs}
     with (
         open_source(source) as frames,
         Pipeline(bundle, schedule=schedule, backend=backend, precision=precision, threads=threads) as pipeline,
@@ -145,7 +147,9 @@ def _loop(
         first_pts_us = frame.pts_us if first_pts_us is None else first_pts_us
         if realtime:
             due = start + (frame.pts_us - first_pts_us) / 1e6
-            time.sleep(max(0.0, due - time.perf_counter()))
+            early = max(0.0, due - time.perf_counter())
+            time.sleep(early)
+            stats.waited_s += early
         result = pipeline.process(frame)
         for sink in sinks:
             sink.write(frame, result.labels)

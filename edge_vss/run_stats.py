@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_vss.data.video_file import VideoDamage
+
 if TYPE_CHECKING:
     from edge_vss.runtime import Result
 
@@ -42,6 +44,10 @@ class RunStats:
     frames: int = 0
     seconds: float = 0.0
     """Wall time from the first frame to the end of the newest one."""
+    waited_s: float = 0.0
+    """Of these, spent waiting for the capture times of frames."""
+    damage: VideoDamage = field(default_factory=VideoDamage)
+    """What was wrong with the source: its own count, which goes on as frames are read."""
     last: Result | None = None
     """The newest result; its labels are not kept."""
     fired: Counter[str] = field(default_factory=Counter)
@@ -65,8 +71,14 @@ class RunStats:
 
     @property
     def fps(self) -> float:
-        """Frames labelled per second of wall time."""
+        """Frames labelled per second of wall time: at most the source's own rate where the run keeps to it."""
         return self.frames / self.seconds if self.seconds else 0.0
+
+    @property
+    def fps_without_waiting(self) -> float:
+        """Frames per second of work: what the machine could do."""
+        busy_s = self.seconds - self.waited_s
+        return self.frames / busy_s if busy_s > 0 else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The keys that ``run --json`` promises."""
@@ -78,7 +90,9 @@ class RunStats:
         return {
             "frames": self.frames,
             "dropped": {},
+            "damage": self.damage.as_dict(),
             "fps": self.fps,
+            "fps_without_waiting": self.fps_without_waiting,
             "latency_ms": percentiles(self.latency_ms),
             "stages": stages,
             "age_frames": {"mean": mean_age, "max": self.age_max},

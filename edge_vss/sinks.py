@@ -5,6 +5,7 @@ A sink's output appears whole when the run has ended well; until then what was t
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from edge_vss.data.colour import to_rgb
 from edge_vss.data.video import VideoWriter, write_png
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
+from edge_vss.places import make_folder
 
 __all__ = ["LabelFolder", "OverlayVideo", "Sink", "open_sink"]
 
@@ -79,16 +81,32 @@ class LabelFolder:
         folder: Made where missing. Networks with several outputs get one folder inside per output.
         pattern: File name with one ``%d`` (``%06d``) for the sequence number.
         outputs: Names of the outputs to write.
+
+    Raises:
+        BadInput: It cannot be written, or holds files of such names already.
     """
 
     def __init__(self, folder: Path, *, pattern: str, outputs: Sequence[str]) -> None:
         self._folder, self._pattern, self._outputs = folder, pattern, tuple(outputs)
+        make_folder(folder)
+        self._refuse_mixing(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             self._part = Path(tempfile.mkdtemp(prefix=".labels.", suffix=".part", dir=folder))
         except OSError as error:
             raise BadInput(f"{folder}: cannot write here: {error.strerror or error}") from None
         self._written: list[Path] = []
+
+    def _refuse_mixing(self, folder: Path) -> None:
+        """Label maps of two runs in one folder could not be told apart, and those there may be someone's only ones."""
+        digits = re.sub(r"%%|%\d*d", lambda found: "%" if found[0] == "%%" else r"\d+", re.escape(self._pattern))
+        ours = re.compile(digits)
+        places = [folder / name for name in self._outputs] if len(self._outputs) > 1 else [folder]
+        there = [path for place in places if place.is_dir() for path in place.iterdir() if ours.fullmatch(path.name)]
+        if there:
+            raise BadInput(
+                f"{folder}: holds {len(there)} label maps already, such as {min(there).name}; remove them or choose "
+                "another folder"
+            )
 
     def write(self, frame: Frame, labels: Labels) -> None:
         for name in self._outputs:

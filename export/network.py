@@ -56,11 +56,12 @@ def export_network(
 def network_graph(network: StagedNetwork, height: int, width: int) -> Graph:
     """The graph of a network at one input size; BadInput where the size does not suit it."""
     stride = network.stride
+    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+        limit = f"sides up to {MAX_SIDE} and at most {MAX_PIXELS} pixels in all, multiples of {stride}"
+        raise BadInput(f"input size {height}x{width} is too large; want {limit}, such as 4096x4096")
     if height < 1 or width < 1 or height % stride or width % stride:
         down, right = (max(stride, round(side / stride) * stride) for side in (height, width))
         raise BadInput(f"input size {height}x{width}: want multiples of {stride}, the nearest is {down}x{right}")
-    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
-        raise BadInput(f"input size {height}x{width}: want sides up to {MAX_SIDE}, {MAX_PIXELS} pixels at most")
     try:
         return network.graph(height, width)
     except ValueError as error:

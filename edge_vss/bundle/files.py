@@ -19,8 +19,9 @@ import msgspec
 
 from edge_vss.bundle.schema import SCHEMA_VERSION, FileRecord, Manifest, check_manifest
 from edge_vss.errors import BadInput
+from edge_vss.places import check_place
 
-__all__ = ["Bundle", "load_bundle", "read_manifest", "write_bundle"]
+__all__ = ["Bundle", "check_target", "load_bundle", "read_manifest", "write_bundle"]
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 64 << 20
@@ -61,6 +62,12 @@ class Bundle:
         if len(data) != record.bytes or hashlib.sha256(data).hexdigest() != record.sha256:
             raise BadInput(f"{self.path}: {name} was changed after the bundle was written (size or sha256 differs)")
         return data
+
+    def check_schedule(self, name: str) -> None:
+        """Refuse a schedule that the bundle lacks; BadInput lists those that it has."""
+        known = [schedule.name for schedule in self.manifest.schedules]
+        if name not in known:
+            raise BadInput(f"{self.path} has no schedule {name!r}; it has: {', '.join(known)}")
 
     def check_files(self) -> None:
         """Read every file once; BadInput names the first that is missing or changed."""
@@ -125,10 +132,7 @@ def write_bundle(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
     manifest = msgspec.structs.replace(manifest, files=records)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
     read_manifest(text, f"{path}/{MANIFEST}")
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
-        raise BadInput(f"{path}: is a folder that holds no bundle; choose another output")
-    if path.is_file() and path.suffix != ".zip":
-        raise BadInput(f"{path}: is a file; choose another output")
+    check_target(path)
     with _replacing(path) as temporary:
         contents = {MANIFEST: text, **files}
         if path.suffix == ".zip":
@@ -140,6 +144,19 @@ def write_bundle(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
                 (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / name).write_bytes(data)
     return Bundle(path, manifest)
+
+
+def check_target(path: Path) -> None:
+    """Refuse a place where no bundle can be written, before the work that makes one.
+
+    Raises:
+        BadInput: Something other than a bundle is there, or nothing can be written.
+    """
+    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise BadInput(f"{path}: is a folder that holds no bundle; choose another output")
+    if path.is_file() and path.suffix != ".zip":
+        raise BadInput(f"{path}: is a file; choose another output")
+    check_place(path)
 
 
 @contextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Annotated
 
@@ -15,7 +16,8 @@ import typer
 
 from edge_vss import __version__
 from edge_vss.cli import build, calibrate, data, doctor, evaluate, export, inspect, run, train, verify
-from edge_vss.errors import EdgeVssError
+from edge_vss.cli.common import drop_stdout
+from edge_vss.errors import EdgeVssError, WrongUsage, shortened
 
 __all__ = ["app", "main"]
 
@@ -75,23 +77,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.suppress(ValueError):  # only the main thread may; elsewhere the caller decides
         signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app(None if arguments is None else list(arguments), prog_name="edge-vss", standalone_mode=False)
+        with _warnings():
+            code = app(None if arguments is None else list(arguments), prog_name="edge-vss", standalone_mode=False)
         if code == INTERRUPTED:  # some versions of Typer swallow the interrupt and give this
             raise KeyboardInterrupt
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has left; nothing more can be said, and the interpreter must not try at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        drop_stdout()
+        return 0
     except BaseException as error:
         if isinstance(error, SystemExit):
+            if isinstance(error.__context__, BrokenPipeError):  # how Rich ends a --help that nobody reads
+                return 0
             raise
         code, line = _explain(error)
         if line:
-            print(f"edge-vss: {' '.join(line.split())}", file=sys.stderr)
+            print(f"edge-vss: {shortened(line)}", file=sys.stderr)
         if code == 1 and os.environ.get("EDGE_VSS_TRACEBACK"):
             traceback.print_exception(error)
     return code if isinstance(code, int) else 0
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[None]:
+    """Our own warnings as lines on stderr, while a verb runs."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("edge-vss: warning: %(message)s"))
+    logger = logging.getLogger("edge_vss")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -103,6 +120,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and line of a failure."""
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED, "interrupted"
+    if isinstance(error, WrongUsage):
+        return 2, f"{error}; see: edge-vss --help"
     if isinstance(error, EdgeVssError):
         return error.exit_code, str(error)
     if hasattr(error, "format_message"):  # click's own, which some versions of Typer carry inside

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_vss.cli.common import JsonOption, Report, make_table, progress_bar, share_bar
+from edge_vss.cli.common import SOURCE_HELP, JsonOption, Report, make_table, progress_bar, share_bar
 
 if TYPE_CHECKING:
     from edge_vss.calibration.integers import IntegerReport
@@ -18,7 +18,8 @@ __all__ = ["calibrate"]
 def calibrate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Rewritten in place.")],
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Unlabelled video of the kind to be labelled.")
+        str | None,
+        typer.Argument(metavar="[SOURCE]", help=f"Unlabelled video of the kind to be labelled. {SOURCE_HELP}"),
     ] = None,
     clock_rate: Annotated[
         float | None,
@@ -67,8 +68,6 @@ def _check(
 ) -> None:
     if clock_rate is None and not int8 and max_drop is None:
         raise typer.BadParameter("want something to do: --clock-rate R, --int8 or --max-drop P")
-    if clock_rate is not None and not 0.0 < clock_rate <= 1.0:
-        raise typer.BadParameter(f"--clock-rate wants a share in (0, 1], got {clock_rate}")
     if source is None and (clock_rate is not None or int8):
         raise typer.BadParameter("--clock-rate and --int8 want a SOURCE")
     if (max_drop is None) != (data is None):

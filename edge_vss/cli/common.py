@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +21,18 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_vss.errors import BadInput
+from edge_vss.places import check_place
 
 __all__ = [
+    "DATA_HELP",
+    "LIMIT",
+    "SOURCE_HELP",
     "BackendOption",
     "JsonOption",
     "PrecisionOption",
     "Report",
     "ThreadsOption",
+    "drop_stdout",
     "make_table",
     "parse_numbers",
     "parse_size",
@@ -35,7 +41,11 @@ __all__ = [
     "show_bar",
 ]
 
+LIMIT = 1e6
+"""Of mean and std, as in the bundle's schema."""
 NUMBER = re.compile(r"-|nan|[-+]?[\d,.]+(e[-+]?\d+)?( ?[%M])?")
+LINE_EVERY_S, SIGN_EVERY_S = 2.0, 60.0
+"""Shortest time between two lines of progress, where what is being done changed, and where it did not."""
 FILE_WIDTH = 200
 """Columns of tables that go into a file or a pipe, where nothing says how wide it is."""
 
@@ -46,11 +56,34 @@ JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE|-", help="Also write the result as JSON; - prints it alone on stdout."),
 ]
-BackendOption = Annotated[str, typer.Option("--backend", help="What computes the stages: auto, onnxruntime, ...")]
-PrecisionOption = Annotated[str, typer.Option("--precision", help="Variant of the bundle: auto, fp32, fp16, int8.")]
+SOURCE_HELP = escape(
+    "A video file, a folder or glob of images, or street:[seed=1,size=360x480,...]; see docs/sources-and-data.md."
+)
+DATA_HELP = escape("street:[seed=1,clips=4,...], camvid:PATH[:SPLIT] or folder:PATH; see docs/sources-and-data.md.")
+"""Escaped: help texts are Rich markup."""
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="auto, or one that the bundle holds; see: edge-vss inspect.")
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="auto, or one that the bundle holds: fp32, and int8 where exported.")
+]
 ThreadsOption = Annotated[
     int, typer.Option("--threads", min=0, max=256, help="Threads per engine set; 0 = one per core.")
 ]
+
+
+def drop_stdout() -> None:
+    """Whoever read our output has left, as ``head`` does: the rest goes nowhere, also what is flushed at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+class _Console(Console):
+    """Rich's own would end the program with exit code 1 before the JSON is written or a gate has spoken."""
+
+    def on_broken_pipe(self) -> None:
+        drop_stdout()
 
 
 class Report:
@@ -63,9 +96,9 @@ class Report:
         self._target = json_target
         if json_target not in (None, "-"):
             _check_place(Path(str(json_target)))
-        self.console = Console(stderr=json_target == "-", highlight=False)
+        self.console = _Console(stderr=json_target == "-", highlight=False)
         if not self.console.is_terminal:
-            self.console = Console(stderr=json_target == "-", highlight=False, width=FILE_WIDTH)
+            self.console = _Console(stderr=json_target == "-", highlight=False, width=FILE_WIDTH)
 
     def print(self, *things: Any) -> None:
         """Print text or Rich tables for people."""
@@ -81,16 +114,21 @@ class Report:
             return
         text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         if self._target == "-":
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                drop_stdout()
         else:
             _write_whole(Path(self._target), text)
 
 
 def _check_place(path: Path) -> None:
     """Refuse a file that cannot be written, before the work rather than after it."""
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+    if path.is_dir() or not path.parent.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
         raise BadInput(f"{path}: cannot write here; --json wants a file in a folder that exists")
+    if not path.exists() or path.is_file():  # not a pipe or /dev/stdout
+        check_place(path)
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -149,11 +187,31 @@ def progress_bar(what: str) -> Iterator[ProgressCallback]:
         yield lambda done, total: progress.update(task, completed=done, total=total or None)
 
 
+class _Lines:
+    """Progress for log files: a line when something else is being done, and a sign of life in between."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._doing, self._last_s = what, "", time.monotonic()
+        self._begun = False
+
+    def say(self, doing: str, share: float) -> None:
+        """Tell what is done and the share in [0, 1] that is behind."""
+        now_s = time.monotonic()
+        if not self._begun:  # what was loaded until here says nothing about the work
+            self._begun, self._last_s = True, now_s
+        elif now_s - self._last_s >= (LINE_EVERY_S if doing != self._doing else SIGN_EVERY_S):
+            print(f"{self._what}: {share:4.0%}  {doing}", file=sys.stderr, flush=True)
+            self._doing, self._last_s = doing, now_s
+
+
 @contextmanager
 def share_bar(what: str) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar for work that reports what it does and the share in [0, 1] that is behind."""
+    """Progress of work that reports what it does and the share in [0, 1] that is behind.
+
+    A bar on terminals, now and then a line on stderr elsewhere; work that is over in a moment says nothing there.
+    """
     if not show_bar():
-        yield lambda doing, share: None
+        yield _Lines(what).say
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -169,12 +227,14 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def parse_numbers(text: str, option: str) -> tuple[float, float, float]:
-    """``R,G,B`` or one number for all three channels."""
+def parse_numbers(text: str, option: str, *, above: float) -> tuple[float, float, float]:
+    """``R,G,B`` or one number for all three channels; each greater than ``above`` and less than a million."""
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
+    if values and not all(above < value < LIMIT for value in values):
+        raise typer.BadParameter(f"{option} wants numbers above {above:g} and below {LIMIT:g}, got {text!r}")
     if len(values) not in (1, 3):
         raise typer.BadParameter(f"{option} wants one or three numbers such as 123.7,116.3,103.5, got {text!r}")
     red, green, blue = values * 3 if len(values) == 1 else values

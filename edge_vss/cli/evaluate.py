@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_vss.cli.common import (
+    DATA_HELP,
     BackendOption,
     JsonOption,
     PrecisionOption,
@@ -25,7 +26,7 @@ __all__ = ["evaluate"]
 
 def evaluate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip.")],
-    data: Annotated[str, typer.Option(metavar="DATA", help="Labelled data, such as camvid:PATH:val.")],
+    data: Annotated[str, typer.Option(metavar="DATA", help=f"Labelled data. {DATA_HELP}")],
     schedule: Annotated[
         list[str] | None, typer.Option(help="May be repeated; 'all' takes every schedule. Default: the bundle's first.")
     ] = None,

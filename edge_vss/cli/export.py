@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_vss.cli.common import JsonOption, Report, make_table, parse_numbers, parse_size, share_bar
+from edge_vss.cli.common import LIMIT, SOURCE_HELP, JsonOption, Report, make_table, parse_numbers, parse_size, share_bar
 
 if TYPE_CHECKING:
     from edge_vss.export import Parity
@@ -21,7 +21,10 @@ def export(
     checkpoint: Annotated[str | None, typer.Argument(metavar="CHECKPOINT", help="File or zoo:NAME.")] = None,
     size: Annotated[str | None, typer.Option(metavar="HxW", help="Network input, pixels; default: as trained.")] = None,
     calibration: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Unlabelled frames for clocks and goldens; default: street.")
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help=f"Unlabelled frames for clocks and goldens; default: street. {SOURCE_HELP}"
+        ),
     ] = None,
     clock_rate: Annotated[
         float, typer.Option("--clock-rate", metavar="R", help="Share of frames that fire the adaptive stages, (0, 1].")
@@ -57,6 +60,7 @@ def export(
         raise typer.BadParameter("--precision fp16 wants --backend tensorrt: ONNX Runtime's CPU computes it in float32")
     if onnx is None and (cut or classes or mean != "0" or std != "255"):
         raise typer.BadParameter("--cut, --classes, --mean and --std belong to --onnx; a checkpoint brings its own")
+    means, stds = parse_numbers(mean, "--mean", above=-LIMIT), parse_numbers(std, "--std", above=0.0)
     report = Report(json)
     height, width = parse_size(size) if size else (None, None)
     with share_bar("export") as progress:
@@ -83,8 +87,8 @@ def export(
                 out,
                 cut=tuple(filter(None, (part.strip() for part in cut.split(",")))),
                 classes=classes,
-                mean=parse_numbers(mean, "--mean"),
-                std=parse_numbers(std, "--std"),
+                mean=means,
+                std=stds,
                 height=height,
                 width=width,
                 calibration=calibration,

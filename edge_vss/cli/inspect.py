@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from json import loads
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +53,23 @@ def _print_tables(report: Report, found: dict[str, object]) -> None:
     for key in ("calibration", "provenance"):
         record = found[key]
         if isinstance(record, dict) and record:
-            report.print(f"{key}: " + ", ".join(f"{name} {value}" for name, value in record.items()))
+            report.print(make_table(key.capitalize(), ("what", "value"), _flat(record)))
+
+
+def _flat(record: Mapping[str, object], name: str = "") -> list[tuple[str, str]]:
+    """(dotted name, text) rows of a record: one per value on top, one per record inside a record."""
+    plain, inner = [], []
+    for key, value in record.items():
+        if isinstance(value, str) and value.startswith("{"):
+            with suppress(ValueError):  # a record that was written down as text
+                value = loads(value)
+        if isinstance(value, dict):
+            inner += _flat(value, f"{name}.{key}" if name else key)
+        elif value is not None:
+            plain.append((key, " ".join(map(str, value)) if isinstance(value, list) else str(value)))
+    if name and plain:
+        plain = [(name, ", ".join(f"{key} {text}" for key, text in plain))]
+    return plain + inner
 
 
 def _cell(value: object) -> str:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from edge_vss.cli.common import (
+    SOURCE_HELP,
     BackendOption,
     JsonOption,
     PrecisionOption,
@@ -33,9 +34,7 @@ REDRAW_EVERY = 4
 
 def run(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip.")],
-    source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Video file, folder or glob of images, street:[...].")
-    ],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE_HELP)],
     schedule: Annotated[str | None, typer.Option(help="When stages fire; default: the bundle's first.")] = None,
     backend: BackendOption = "auto",
     precision: PrecisionOption = "auto",
@@ -55,7 +54,8 @@ def run(
     """Label the frames of a source on the native runtime.
 
     Without --as-fast-as-possible a file is played at its own rate, and no frame of it is dropped. Ctrl-C (or SIGTERM)
-    ends the run; what was labelled until then is kept, in the place of an earlier output.
+    ends the run; what was labelled until then is kept. An earlier video is replaced, earlier label maps are not: they
+    make the run stop before it begins. A damaged video is played as far as it decodes, with a warning.
 
     Example: [bold]edge-vss run street.bundle drive.mp4 --schedule adaptive --output labelled.mp4[/bold]
     """
@@ -75,7 +75,7 @@ def run(
         outputs=output or (),
     ) as opened:
         info = opened.pipeline.info
-        stats = RunStats(stages=tuple(name for name, _ in info.stages))
+        stats = RunStats(stages=tuple(name for name, _ in info.stages), damage=opened.source.damage)
         facts = {"backend": info.backend, "schedule": info.schedule, "precision": info.precision}
         try:
             with _live_table(f"{info.name}: {info.schedule}, {info.backend} {info.precision}") as observe:
@@ -133,9 +133,10 @@ def _print(report: Report, found: dict[str, Any], targets: list[str]) -> None:
         (stage, times["fired"], f"{times['fired'] / frames:.1%}", f"{times['p50_ms']:.2f}", f"{times['p99_ms']:.2f}")
         for stage, times in found["stages"].items()
     ]
-    title = (
-        f"{frames} frames, {found['fps']:.1f} per second, {found['schedule']}, {found['backend']} {found['precision']}"
-    )
+    rate = f"{found['fps']:.1f} per second"
+    if found["fps_without_waiting"] > found["fps"]:
+        rate = f"played at {rate} ({found['fps_without_waiting']:.1f} without waiting for capture times)"
+    title = f"{frames} frames, {rate}, {found['schedule']}, {found['backend']} {found['precision']}"
     report.print(make_table(title, ("stage", "fired", "share", "p50 ms", "p99 ms"), rows))
     report.print(
         f"latency ms: mean {latency['mean']:.2f}, p50 {latency['p50']:.2f}, p90 {latency['p90']:.2f}, "

@@ -22,6 +22,7 @@ from edge_vss.data.street.config import STREET_CLASSES, Look, Motion, StreetConf
 from edge_vss.data.street.world import StreetWorld
 from edge_vss.data.video import write_png
 from edge_vss.errors import BadInput
+from edge_vss.places import make_folder
 
 __all__ = ["FAR_CM", "generate"]
 
@@ -88,7 +89,7 @@ def _write_facts(root: Path, config: StreetConfig, clips: int, frames: int) -> N
         raise BadInput(f"{root}: holds a data set made with another spec; choose another folder or remove it")
     if not path.is_file() and root.is_dir() and any(root.iterdir()):
         raise BadInput(f"{root}: is not empty; choose another folder")
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     classes = [{"name": info.name, "colour": list(info.colour)} for info in STREET_CLASSES]
     _write_json(root / "classes.json", classes)
     _write_json(path, facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from glob import glob
@@ -13,7 +14,7 @@ from edge_vss.data.datasets import READERS, open_dataset
 from edge_vss.data.images import IMAGE_SUFFIXES, read_image
 from edge_vss.data.street.reader import StreetClip
 from edge_vss.data.street.spec import parse_street
-from edge_vss.data.video_file import probe_video, video_frames
+from edge_vss.data.video_file import VideoDamage, probe_video, video_frames
 from edge_vss.errors import BadInput, DeviceError
 from edge_vss.frame import Frame
 
@@ -21,6 +22,7 @@ __all__ = ["PICTURES_FPS", "FrameSource", "open_source"]
 
 PICTURES_FPS = 15.0
 """Rate at which pictures without a rate of their own are played."""
+_LOG = logging.getLogger("edge_vss")
 _CAMERAS = ("/dev/video", "v4l2:", "csi:", "rtsp:", "rtsps:", "test:")
 
 
@@ -34,18 +36,23 @@ class FrameSource:
         self,
         start: Callable[[], Iterator[Frame]],
         *,
+        name: str = "",
         fps: float,
         height: int,
         width: int,
         length: int | None,
         loop: bool = False,
+        damage: VideoDamage | None = None,
     ) -> None:
         self.fps = fps
         """Nominal frames per second."""
         self.height, self.width = height, width
         self.length = None if loop else length
         """Number of frames; ``None`` = endless or not known."""
-        self._start, self._loop = start, loop
+        self.damage = damage or VideoDamage()
+        """What was wrong with the file so far; logged as a warning on ``close``."""
+        self._start, self._loop, self._name = start, loop, name
+        self._told = False
         self._running: list[Iterator[Frame]] = []
 
     def __iter__(self) -> Iterator[Frame]:
@@ -79,6 +86,9 @@ class FrameSource:
         for frames in self._running:
             frames.close()  # type: ignore[attr-defined]  # generators have it
         self._running.clear()
+        if self.damage.as_dict() and not self._told:
+            _LOG.warning("%s: %s", self._name, self.damage)
+            self._told = True
 
     def __enter__(self) -> FrameSource:
         return self
@@ -131,9 +141,11 @@ def open_source(uri: str, *, loop: bool = False) -> FrameSource:
 
 
 def _open_video(path: Path, loop: bool) -> FrameSource:
-    facts = probe_video(path)
+    facts, damage = probe_video(path), VideoDamage()
     return FrameSource(
-        lambda: video_frames(path),
+        lambda: video_frames(path, damage),
+        name=str(path),
+        damage=damage,
         fps=facts.fps,
         height=facts.height,
         width=facts.width,

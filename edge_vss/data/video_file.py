@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av
@@ -16,8 +16,10 @@ from edge_vss.data.images import MAX_SIDE_PX, plane_bytes, plane_rows
 from edge_vss.errors import BadInput
 from edge_vss.frame import ColourMatrix, ColourRange, Frame, PixelFormat
 
-__all__ = ["VideoFacts", "frame_of", "probe_video", "video_frames"]
+__all__ = ["VideoDamage", "VideoFacts", "frame_of", "probe_video", "video_frames"]
 
+MISSING_S, MISSING_SHARE = 0.5, 0.02
+"""A file that ends earlier than it states by less than both is taken for whole."""
 _FULL = 2  # AVCOL_RANGE_JPEG
 _BT709, _UNSAID = 1, (0, 2, 3)  # AVCOL_SPC_*; 0 is RGB, 2 unspecified, 3 reserved
 
@@ -31,6 +33,30 @@ class VideoFacts:
     width: int
     length: int | None
     """Number of frames as the container states it; ``None`` where it does not."""
+
+
+@dataclass
+class VideoDamage:
+    """What is wrong with a file, as far as it was read; all 0 = nothing that shows."""
+
+    undecodable_packets: int = 0
+    """Left out."""
+    damaged_frames: int = 0
+    """Shown with what the decoder made of them."""
+    missing_s: float = 0.0
+    """Seconds between the last frame and the end that the file states."""
+
+    def as_dict(self) -> dict[str, float]:
+        """The fields that are not 0."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def __str__(self) -> str:
+        parts = (
+            (self.undecodable_packets, f"packets that do not decode, left out: {self.undecodable_packets}"),
+            (self.damaged_frames, f"damaged frames: {self.damaged_frames}"),
+            (self.missing_s, f"ends {self.missing_s:.1f} s before the length that it states"),
+        )
+        return "; ".join(text for value, text in parts if value)
 
 
 def probe_video(path: Path) -> VideoFacts:
@@ -47,18 +73,24 @@ def probe_video(path: Path) -> VideoFacts:
     return VideoFacts(fps=float(rate) if rate else 25.0, height=first.height, width=first.width, length=length)
 
 
-def video_frames(path: Path) -> Iterator[Frame]:
+def video_frames(path: Path, damage: VideoDamage | None = None) -> Iterator[Frame]:
     """Frames of the first video stream; the time of the first one is 0. Packets that do not decode are left out.
+
+    Args:
+        damage: Counts what is found on the way.
 
     Raises:
         BadInput: As ``probe_video``.
     """
     sequence, last_us, start_us, decoded = 0, -1, None, False
+    damage = damage or VideoDamage()
     with _open(path) as container:
+        stated_s = _stated_s(container)
         rate = container.streams.video[0].average_rate
         step_us = 1e6 / float(rate) if rate else 40000.0
         for picture in _pictures(container, path):
             if picture is None:
+                damage.undecodable_packets += 1
                 sequence += decoded  # a damaged frame still counts
                 continue
             if picture.pts is not None and picture.time_base is not None:
@@ -66,11 +98,29 @@ def video_frames(path: Path) -> Iterator[Frame]:
             else:
                 stamp_us = (start_us or 0) + round(sequence * step_us)
             start_us = stamp_us if start_us is None else start_us
+            damage.damaged_frames += picture.is_corrupt
             last_us = max(stamp_us - start_us, last_us + 1)
             yield frame_of(picture, pts_us=last_us, sequence=sequence)
             sequence, decoded = sequence + 1, True
     if not decoded:
         raise BadInput(f"{path}: holds no frame that can be decoded")
+    missing_s = stated_s - (last_us + step_us) / 1e6
+    if missing_s > max(MISSING_S, MISSING_SHARE * stated_s):
+        damage.missing_s = round(missing_s, 3)
+
+
+def _stated_s(container: InputContainer) -> float:
+    """Seconds of video that the file states; 0 where it does not, or states only how long picture and sound last."""
+    stream = container.streams.video[0]
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska: 00:00:04.000000000
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        pass
+    return container.duration / 1e6 if container.duration and len(container.streams) == 1 else 0.0
 
 
 def _open(path: Path) -> InputContainer:
@@ -101,7 +151,8 @@ def _pictures(container: InputContainer, path: Path) -> Iterator[VideoFrame | No
         except StopIteration:
             return
         except (av.FFmpegError, OSError):
-            return  # cut short: what came before stays good
+            yield None  # cut short: what came before stays good
+            return
         try:
             yield from packet.decode()
         except av.FFmpegError:

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 import torch
 import torch.distributed as dist
-from rich.progress import Progress
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -80,6 +79,8 @@ class Loop:
     """What a resume point must agree on with this run."""
     teacher: Teacher | None = None
     resume: bool = False
+    progress: Callable[[str, float], None] = lambda doing, share: None
+    """Called after every step, in the first process, with the epoch in words and the share in [0, 1] that is done."""
     device: torch.device = field(default_factory=lambda: torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
     def run(self) -> float | None:
@@ -109,14 +110,15 @@ class Loop:
         self.network.train()
         source = batches(self.store, config, seed=self.seed, start=start, stop=steps, rank=self.among.rank, world=world)
         clock, since = time.monotonic(), start
-        with contextlib.closing(source), self._progress() as progress:
-            task = progress.add_task("training", total=steps, completed=start)
+        with contextlib.closing(source):
             for step, views, marks in source:
                 images = normalised(views, config, self.device)
                 labels = torch.from_numpy(marks).to(self.device).long()
                 parts = self._step(Batch(step, images, labels), steps)
-                progress.update(task, advance=1)
                 done = step + 1
+                if not self.among.rank:
+                    epoch = min(config.epochs, 1 + step // per_epoch)
+                    self.progress(f"epoch {epoch} of {config.epochs}", done / steps)
                 if done % LOG_EVERY == 0 or done == steps:
                     rate = (done - since) * config.batch * world / (time.monotonic() - clock)
                     clock, since = time.monotonic(), done
@@ -205,11 +207,6 @@ class Loop:
             self.average.tensors[name].copy_(tensor)
         self.best = best if isinstance(best, float) else None
         return step
-
-    def _progress(self) -> Progress:
-        progress = Progress(transient=True)
-        progress.disable = bool(self.among.rank) or not progress.console.is_terminal
-        return progress
 
     def _log(self, entry: dict[str, object]) -> None:
         if self.among.rank == 0:

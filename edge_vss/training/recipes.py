@@ -9,7 +9,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from edge_vss.errors import BadInput
+from edge_vss.errors import WrongUsage
 from edge_vss.networks.staged import LOGITS
 from edge_vss.training.config import LossConfig
 from edge_vss.training.frames import Batch
@@ -81,12 +81,12 @@ def check_recipe(name: str, teacher: str | None) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        BadInput: No such recipe, a teacher that is missing, or one that would go unused.
+        WrongUsage: No such recipe, a teacher that is missing, or one that would go unused.
     """
     if name not in RECIPES:
-        raise BadInput(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+        raise WrongUsage(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
     if name in WITH_TEACHER and not teacher:
-        raise BadInput(f"recipe {name} needs --teacher CKPT|MODEL.onnx")
+        raise WrongUsage(f"recipe {name} needs --teacher CKPT|MODEL.onnx")
     if name not in WITH_TEACHER and teacher:
-        raise BadInput(f"recipe {name} uses no teacher; recipes that do: {', '.join(sorted(WITH_TEACHER))}")
+        raise WrongUsage(f"recipe {name} uses no teacher; recipes that do: {', '.join(sorted(WITH_TEACHER))}")
     return RECIPES[name]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import torch
 
-from edge_vss.errors import BadInput
+from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.networks import StagedNetwork, build_network, network_config
+from edge_vss.places import make_folder
 from edge_vss.training.checkpoint import CheckpointInfo, InputInfo, load_checkpoint
 from edge_vss.training.config import TrainConfig, load_config
 from edge_vss.training.frames import FrameStore, load_frames
@@ -55,20 +56,21 @@ class TrainResult:
     """Of the checkpoint, on the held-out part; None where nothing was held out."""
 
 
-def train(options: TrainOptions) -> TrainResult:
+def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lambda doing, share: None) -> TrainResult:
     """Trains a network and writes its checkpoint.
 
     Under ``torchrun`` every process calls this; gradients are averaged and the first process writes.
 
+    Args:
+        progress: See ``Loop``.
+
     Raises:
+        WrongUsage: No such recipe, or one that wants a teacher and has none, or the other way round.
         BadInput: Data, teacher, initial weights, configuration or resume point do not load or do not fit together.
     """
     recipe = check_recipe(options.recipe, options.teacher)
     config = _config(options)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot write to {options.out}: {error.strerror}") from error
+    make_folder(options.out)
     store = load_frames(options.data, config.held_out)
     classes = len(store.classes)
     torch.manual_seed(options.seed)
@@ -96,6 +98,7 @@ def train(options: TrainOptions) -> TrainResult:
         identity=hashlib.sha256(msgspec.json.encode(provenance, order="sorted")).hexdigest(),
         teacher=teacher,
         resume=options.resume and (options.out / RESUME).exists(),
+        progress=progress,
     )
     best = loop.run()
     return TrainResult(options.out / CHECKPOINT, best)
@@ -106,7 +109,7 @@ def _config(options: TrainOptions) -> TrainConfig:
     if options.epochs is None:
         return config
     if options.epochs < 1:
-        raise BadInput(f"--epochs is at least 1, got {options.epochs}")
+        raise WrongUsage(f"--epochs is at least 1, got {options.epochs}")
     return msgspec.structs.replace(config, epochs=options.epochs)
 
 

@@ -8,10 +8,13 @@
 
 namespace evss {
 
+/// A message of sane length whatever a manifest holds: no quoted value beyond 80 bytes, 600 in all, the end kept.
+std::string shortened(const std::string& message);
+
 /// Thrown while a pipeline is opened or changed; the C functions turn it into a status and a message.
 class Error : public std::runtime_error {
  public:
-  Error(evss_status status, const std::string& message) : std::runtime_error(message), status_(status) {}
+  Error(evss_status status, const std::string& message) : std::runtime_error(shortened(message)), status_(status) {}
   evss_status status() const { return status_; }
 
  private:

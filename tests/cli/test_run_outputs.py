@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,29 @@ def test_a_run_that_fails_in_mid_stream_says_one_line_and_keeps_the_old_output(
     out.write_bytes(b"earlier")
     refused(["run", bundle, str(folder), "--as-fast-as-possible", "--output", str(out)], capsys)
     assert out.read_bytes() == b"earlier"
+
+
+def test_label_maps_of_an_earlier_run_are_neither_mixed_nor_lost(
+    bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, fast = tmp_path / "labels", "--as-fast-as-possible"
+    assert main(["run", bundle, "street:[frames=3,size=64x96]", fast, "--output", str(folder)]) == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for target in (folder, folder / "*.png", folder / "%d.png"):
+        said = refused(["run", bundle, "street:[frames=2,size=64x96]", fast, "--output", str(target)], capsys)
+        assert "3 label maps" in said and "000000.png" in said
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert main(["run", bundle, "street:[frames=2,size=64x96]", fast, "--output", str(folder / "b-*.png")]) == 0
+    assert len(list(folder.iterdir())) == 5
+
+
+def test_a_run_that_waits_tells_both_rates(bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target, street = tmp_path / "run.json", "street:[frames=6,size=64x96,fps=20]"
+    assert main(["run", bundle, street, "--json", str(target)]) == 0
+    found = json.loads(target.read_text())
+    assert found["fps"] < 25 and found["fps_without_waiting"] > 1.5 * found["fps"]
+    assert "without waiting" in capsys.readouterr().out
+    assert main(["run", bundle, street, "--as-fast-as-possible", "--json", str(target)]) == 0
+    found = json.loads(target.read_text())
+    assert found["fps_without_waiting"] == found["fps"]
+    assert "waiting" not in capsys.readouterr().out

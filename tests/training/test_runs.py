@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import torch
 
-from edge_vss.errors import BadInput
+from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.networks import build_network, network_config
 from edge_vss.training import TrainConfig, TrainOptions, load_checkpoint, train
 from edge_vss.training.checkpoint import read_tensors
@@ -175,5 +175,5 @@ def test_a_run_without_held_out_frames_keeps_the_last_weights(bands: str, tiny: 
 def test_recipes_and_teachers_must_go_together(
     bands: str, tmp_path: Path, recipe: str, teacher: str | None, message: str
 ) -> None:
-    with pytest.raises(BadInput, match=message):
+    with pytest.raises(WrongUsage, match=message):
         train(TrainOptions(recipe=recipe, data=[bands], out=tmp_path, teacher=teacher))

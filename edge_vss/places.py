@@ -1,0 +1,44 @@
+"""Places to write to: refused before the slow work where nothing can be written, and in words that are true."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from edge_vss.errors import BadInput
+
+__all__ = ["check_place", "make_folder"]
+
+
+def check_place(path: Path) -> None:
+    """Really write a small file where ``path``, or the first folder missing above it, is to appear; it is removed.
+
+    Raises:
+        BadInput: ``path`` is a device or a pipe, or nothing can be written there.
+    """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise BadInput(f"{path}: is neither a file nor a folder; choose another output")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise BadInput(f"{path}: cannot write here: {above} is not a folder")
+    try:
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".part", dir=above) as probe:
+            probe.write(b"edge-vss")
+            probe.flush()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot write here: {above} takes no files ({error.strerror or error})") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where missing.
+
+    Raises:
+        BadInput: Something else is in the way, or it cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise BadInput(f"{path}: is not a folder; choose another output")
+    check_place(path / "file" if path.is_dir() else path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot write here: {error.strerror or error}") from None
