@@ -92,10 +92,11 @@ def calibrate_clock(
     manifest = bundle.manifest
     _check_asked(path, manifest, schedule, rate)
     report = None
+    given = None if isinstance(source, str) else list(itertools.islice(source, frames))
     for place, variant in enumerate(manifest.variants):
         total, done = frames * len(manifest.variants), frames * place
         say = (lambda count, done=done, total=total: progress(done + count, total)) if progress else None
-        with open_source(source) if isinstance(source, str) else nullcontext(source) as opened:
+        with nullcontext(given) if given is not None else open_source(str(source)) as opened:
             taken = itertools.islice(opened, frames)
             found, fits, count = _fit_variant(bundle, variant, manifest.schedule(schedule), taken, rate, say)
         manifest = _with_clocks(manifest, place, found)
@@ -176,6 +177,7 @@ def _renew_goldens(bundle: Bundle, manifest: Manifest, schedule: str) -> tuple[M
                 read_clip(bundle),
                 old.labels,
             )
+            golden = msgspec.structs.replace(golden, tolerance=old.tolerance)
             variant = msgspec.structs.replace(variant, golden={**variant.golden, schedule: golden})
         variants.append(variant)
     return msgspec.structs.replace(manifest, variants=tuple(variants)), files

@@ -49,19 +49,23 @@ class Form:
         scale = float(np.float32((high - low) / U8_LEVELS)) or 1.0
         return Storage(dtype="uint8", scale=scale, zero_point=int(np.clip(round(-low / scale), 0, U8_LEVELS)))
 
-    def reads(self, nodes: StageNodes) -> dict[str, list[tuple[onnx.NodeProto, int]]]:
-        """Tensor -> who reads its integers: the node and the place of the input."""
-        if not self.everywhere:
-            return nodes.gaining_reads()
-        return {
-            name: [
+    def reads(self, nodes: StageNodes, stored: Collection[str]) -> dict[str, list[tuple[onnx.NodeProto, int]]]:
+        """Tensor -> who reads its integers: the node and the place of the input.
+
+        Args:
+            stored: Boundary tensors that cross as integers, whoever reads or writes them.
+        """
+        graph = nodes.model.graph
+        whole = [value.name for value in (*graph.input, *graph.output) if value.name in stored]
+        found = {} if self.everywhere else nodes.gaining_reads()
+        for name in dict.fromkeys([*(nodes.tensors() if self.everywhere else []), *whole]):
+            found[name] = [
                 (reader, place)
                 for reader in nodes.readers.get(name, [])
                 for place, read in enumerate(reader.input)
-                if read == name
+                if read == name and (name in whole or reader.name not in nodes.kept)
             ]
-            for name in nodes.tensors()
-        }
+        return found
 
 
 ONNXRUNTIME = Form(symmetric=False, quantised_bias=True, everywhere=True)
@@ -134,7 +138,7 @@ class _Writer:
         self._nodes, self._graph = nodes, nodes.model.graph
         self._stored, self._form = stored, form
         self._inputs = {value.name for value in self._graph.input}
-        self._reads = form.reads(nodes)
+        self._reads = form.reads(nodes, stored)
         self._storage = {name: stored.get(name) or form.storage(ranges[name]) for name in self._reads}
         if form.everywhere:
             for node in nodes.quantised.values():

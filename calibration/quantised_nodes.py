@@ -26,7 +26,7 @@ class StageNodes:
     """
 
     def __init__(self, model: onnx.ModelProto, stored: Collection[str] = (), kept: Collection[str] = ()) -> None:
-        self.model = model
+        self.model, self.kept = model, frozenset(kept)
         self.weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self.outputs = {value.name for value in model.graph.output}
         self._written_at = {name: place for place, node in enumerate(model.graph.node) for name in node.output}

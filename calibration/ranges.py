@@ -83,6 +83,23 @@ class Histogram:
             total[place - begin : place - begin + len(part)] += part
         self._exponent, self._first, self._counts = exponent_now, begin, total
 
+    def parts(self) -> dict[str, NDArray[Any]]:
+        """All that the histogram holds, as arrays; ``restored`` takes them."""
+        return {
+            "limits": np.array([self.low, self.high]),
+            "places": np.array([self._exponent, self._first]),
+            "counts": self._counts,
+        }
+
+    @classmethod
+    def restored(cls, limits: NDArray[Any], places: NDArray[Any], counts: NDArray[Any]) -> Histogram:
+        """A histogram from its ``parts``."""
+        found = cls()
+        found.low, found.high = map(float, limits)
+        found._exponent, found._first = map(int, places)
+        found._counts = counts.astype(np.int64)
+        return found
+
     @property
     def filled(self) -> bool:
         """Whether anything was counted."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+import onnx
 
 from edge_vss.bundle import EngineRef, InputSpec, OutputSpec, Storage, Variant
 from edge_vss.bundle.golden import Clip, Memory, golden_file, record_golden
 from edge_vss.calibration.clocks import fit_clocks, record_signals, signal_tensors
 from edge_vss.calibration.half import ISLAND_MAGNITUDE, half_stage
-from edge_vss.calibration.observe import Observations, observe
+from edge_vss.calibration.observed_source import RANGE_FRAMES, Observed
 from edge_vss.calibration.qdq import ONNXRUNTIME, TENSORRT, Form, QuantisedStage, quantise_stage
-from edge_vss.calibration.ranges import Histogram
+from edge_vss.calibration.quantised_nodes import StageNodes
+from edge_vss.calibration.ranges import Histogram, Range
 from edge_vss.data.sources import open_source
 from edge_vss.executor import StageFunction
 from edge_vss.graph import Graph
@@ -22,12 +24,8 @@ from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function, stored_functions
 from edge_vss.schedule import Adaptive, Schedule
 
-__all__ = ["KINDS", "RANGE_FRAMES", "MadeVariant", "Observed", "VariantMaker", "observe_source"]
+__all__ = ["KINDS", "Kept", "MadeVariant", "NarrowEngines", "VariantMaker"]
 
-RANGE_FRAMES = 100
-"""How many frames of a source are observed."""
-SLOWEST_FPS = 5.0
-"""Below this, frames are taken for unordered images: no schedule would see such a stream."""
 TOLERANCES = {
     ("onnxruntime", "int8"): 0.01,
     ("tensorrt", "fp16"): 0.005,
@@ -42,12 +40,17 @@ Kept = Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What was seen of a network's activations."""
+class NarrowEngines:
+    """The engines of a variant, without clocks and goldens."""
 
-    schedule: str
-    """The schedule through which; ``full`` where the source is no video."""
-    seen: Observations
+    engines: Mapping[str, bytes]
+    """Stage -> ONNX file."""
+    stored: Mapping[str, Storage]
+    """How boundary tensors cross, where not as trained."""
+    shares: Mapping[str, float]
+    """Stage -> share of its multiply-adds on integers, 0..1."""
+    islands: Mapping[str, tuple[str, ...]]
+    """Stage -> nodes that stay float32 in a float16 engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,29 +65,6 @@ class MadeVariant:
     """Stage -> the same."""
     islands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Stage -> nodes that stay float32 in a float16 engine."""
-
-
-def observe_source(
-    graph: Graph,
-    schedules: Sequence[Schedule],
-    engines: Mapping[str, bytes],
-    spec: InputSpec,
-    source: str,
-    progress: Callable[[int], None] | None = None,
-) -> Observed:
-    """Watch float32 engines on a SOURCE of unlabelled frames.
-
-    Video is watched under what a stage will mostly be fed by: ``adaptive`` where there is one, else the first schedule.
-
-    Raises:
-        BadInput: The source gives nothing to learn from.
-    """
-    named = {schedule.name: schedule for schedule in schedules}
-    with open_source(source) as frames:
-        name = "adaptive" if frames.fps >= SLOWEST_FPS else "full"
-        schedule = named.get(name, schedules[0])
-        images = (preprocess(frame, spec) for frame in itertools.islice(frames, RANGE_FRAMES))
-        return Observed(schedule.name, observe(graph, schedule, engines, [images], progress))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,48 +91,76 @@ class VariantMaker:
     method: str = "mse"
 
     def make(self, backend: str, precision: str, kept: Kept | None = None) -> MadeVariant:
-        """One variant, one of ``KINDS``.
+        """One variant, one of ``KINDS``, with clocks and goldens.
 
         Raises:
             BadInput: A node cannot be written in the precision.
         """
+        return self._finished(backend, precision, self.narrow(backend, precision, kept))
+
+    def narrow(self, backend: str, precision: str, kept: Kept | None = None) -> NarrowEngines:
+        """The engines alone.
+
+        Args:
+            kept: Stage -> nodes that do not become 8-bit.
+
+        Raises:
+            BadInput: A node cannot be written in the precision.
+        """
+        kept = kept or {}
         if backend == "onnxruntime":
-            stored = self._integer_boundaries()
-            stages = {name: self._quantised(name, stored, ONNXRUNTIME, kept or {}) for name in self.engines}
+            stored = self._integer_boundaries(kept)
+            stages = {name: self._quantised(name, stored, ONNXRUNTIME, kept) for name in self.engines}
             engines = {name: stage.engine for name, stage in stages.items()}
-            shares = {name: stage.macs_share for name, stage in stages.items()}
-            return self._finished(backend, precision, engines, stored, shares)
+            return NarrowEngines(engines, stored, {name: stage.macs_share for name, stage in stages.items()}, {})
         stored = self._half_boundaries()
         engines, shares, islands = {}, {}, {}
         for name, engine in self.engines.items():
             if precision == "int8":
-                stage = self._quantised(name, {}, TENSORRT, kept or {})
+                stage = self._quantised(name, {}, TENSORRT, kept)
                 engine, shares[name] = stage.engine, stage.macs_share
             engines[name], islands[name] = self._halved(name, engine, stored)
-        return self._finished(backend, precision, engines, stored, shares, islands)
+        return NarrowEngines(engines, stored, shares, islands)
 
-    def _integer_boundaries(self) -> dict[str, Storage]:
+    def ranges(self, stage: str) -> dict[str, Range]:
+        """Tensor inside a stage -> its range by ``method``."""
+        seen = self.observed.seen[stage]
+        return {name: histogram.range(self.method) for name, histogram in seen.items() if histogram.filled}
+
+    def macs_share(self, shares: Mapping[str, float]) -> float:
+        """Of all multiply-adds, how many are on integers, from the shares of the stages; 0..1."""
+        macs = sum(stage.macs for stage in self.graph.stages)
+        done = sum(stage.macs * shares.get(stage.name, 0.0) for stage in self.graph.stages)
+        return done / macs if macs else 0.0
+
+    def _integer_boundaries(self, kept: Kept) -> dict[str, Storage]:
         """Tensors that cross from stage to stage as integers: float ones that a quantised node reads first."""
+        free, touched = self.free_boundaries, {}
+        for name, engine in self.engines.items():
+            nodes = StageNodes(onnx.load_from_string(engine), free, kept.get(name, ()))
+            touched[name] = set(nodes.tensors())
         stored = {}
-        for name in self._free_boundaries():
+        for tensor in free:
+            readers = [stage.name for stage in self.graph.stages if any(read.tensor == tensor for read in stage.inputs)]
+            histograms = [self.observed.seen[reader][tensor] for reader in readers if tensor in touched[reader]]
             seen = Histogram()
-            for histogram in self._seen_by_readers(name):
-                if histogram.filled:
-                    seen.merge(histogram)
+            for histogram in histograms:
+                seen.merge(histogram)
             if seen.filled:
-                stored[name] = ONNXRUNTIME.storage(seen.range(self.method))
+                stored[tensor] = ONNXRUNTIME.storage(seen.range(self.method))
         return stored
 
     def _half_boundaries(self) -> dict[str, Storage]:
         """Tensors that cross as float16. The image comes from the pixel kernels, as float32."""
         found = {}
-        for name in self._free_boundaries():
+        for name in self.free_boundaries:
             magnitude = max((histogram.magnitude for histogram in self._seen_by_readers(name)), default=0.0)
             if name != self.graph.image and magnitude <= ISLAND_MAGNITUDE:
                 found[name] = Storage(dtype="float16")
         return found
 
-    def _free_boundaries(self) -> list[str]:
+    @property
+    def free_boundaries(self) -> list[str]:
         """Float tensors between stages that nobody outside of the engines looks at."""
         looked_at = {*self.graph.outputs, *signal_tensors(self.schedules)}
         return [
@@ -169,16 +177,16 @@ class VariantMaker:
         ]
 
     def _quantised(self, stage: str, stored: Mapping[str, Storage], form: Form, kept: Kept) -> QuantisedStage:
-        found, seen = self.graph.stage(stage), self.observed.seen[stage]
+        found = self.graph.stage(stage)
         return quantise_stage(
             self.engines[stage],
             [self.graph.tensor(read.tensor) for read in found.inputs],
             [self.graph.tensor(name) for name in found.outputs],
-            {name: histogram.range(self.method) for name, histogram in seen.items() if histogram.filled},
+            self.ranges(stage),
             stored,
             kept.get(stage, ()),
             form,
-            leaving=self._free_boundaries(),
+            leaving=self.free_boundaries,
         )
 
     def _halved(self, stage: str, engine: bytes, stored: Mapping[str, Storage]) -> tuple[bytes, tuple[str, ...]]:
@@ -194,16 +202,9 @@ class VariantMaker:
         )
         return half.engine, half.islands
 
-    def _finished(
-        self,
-        backend: str,
-        precision: str,
-        engines: Mapping[str, bytes],
-        stored: Mapping[str, Storage],
-        shares: Mapping[str, float],
-        islands: Mapping[str, tuple[str, ...]] | None = None,
-    ) -> MadeVariant:
+    def _finished(self, backend: str, precision: str, narrow: NarrowEngines) -> MadeVariant:
         """Clocks and goldens for new engines."""
+        engines, stored = narrow.engines, narrow.stored
         name = f"{backend}-{precision}"
         emulated = backend != "onnxruntime"
         functions = stored_functions(
@@ -230,14 +231,12 @@ class VariantMaker:
             thresholds={found.name: thresholds for found in fitted if (thresholds := _thresholds(found))},
             golden=goldens,
         )
-        macs = sum(stage.macs for stage in self.graph.stages)
-        done = sum(stage.macs * shares.get(stage.name, 0.0) for stage in self.graph.stages)
         return MadeVariant(
             variant=variant,
             files=files,
-            macs_share=done / macs if macs else 0.0,
-            stage_shares=shares,
-            islands={stage: nodes for stage, nodes in (islands or {}).items() if nodes},
+            macs_share=self.macs_share(narrow.shares),
+            stage_shares=narrow.shares,
+            islands={stage: nodes for stage, nodes in narrow.islands.items() if nodes},
         )
 
     def _fit(self, functions: Mapping[str, StageFunction]) -> list[Schedule]:

@@ -14,7 +14,8 @@ from edge_vss.bundle import SCHEMA_VERSION, EngineRef, Golden, InputSpec, Manife
 from edge_vss.bundle.golden import GOLDEN_FRAMES, GOLDEN_FRAMES_FILE, Clip, Memory, clip_of, golden_file, record_golden
 from edge_vss.calibration import ClockFit, fit_clocks, record_signals
 from edge_vss.calibration.clocks import CLOCK_FRAMES, signal_tensors
-from edge_vss.calibration.variants import KINDS, MadeVariant, VariantMaker, observe_source
+from edge_vss.calibration.observed_source import observe_source
+from edge_vss.calibration.variants import KINDS, MadeVariant, VariantMaker
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction

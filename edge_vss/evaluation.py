@@ -43,6 +43,8 @@ class EvalOptions:
     precision: str = "auto"
     threads: int = 0
     """0 = one per core."""
+    consistency: bool = True
+    """Score temporal consistency where the data is video; it needs optical flow, which takes time."""
     emulate: bool = False
     """Compute the engines as written on ONNX Runtime's CPU, whatever their back end; latencies then mean nothing."""
 
@@ -122,7 +124,7 @@ def evaluate_bundle(
         for schedule in schedules:
             pipeline = Pipeline(played, schedule=schedule, threads=options.threads, label_size="source", **arguments)
             scorers.append(_Scorer(stack.enter_context(pipeline), manifest, output, schedule, backend))
-        flow = _score(scorers, dataset, progress)
+        flow = _score(scorers, dataset, options.consistency, progress)
         return [scorer.result(flow) for scorer in scorers]
 
 
@@ -165,11 +167,13 @@ def _schedules(manifest: Manifest, wanted: Sequence[str], path: str | Path) -> l
     return list(dict.fromkeys(wanted))
 
 
-def _score(scorers: Sequence[_Scorer], dataset: Dataset, progress: Callable[[int, int], None]) -> str:
+def _score(
+    scorers: Sequence[_Scorer], dataset: Dataset, consistency: bool, progress: Callable[[int, int], None]
+) -> str:
     """Run every scorer over every frame; returns the name of the flow."""
     done, total, flow = 0, dataset.num_frames * len(scorers), ""
     for clip in dataset.clips:
-        for chunk in _chunks(clip):
+        for chunk in _chunks(clip, consistency):
             flow = FLOW_NAME if any(step.flow is not None for step in chunk) else flow
             for scorer in scorers:
                 for step in chunk:
@@ -179,11 +183,11 @@ def _score(scorers: Sequence[_Scorer], dataset: Dataset, progress: Callable[[int
     return flow
 
 
-def _chunks(clip: Clip) -> Iterator[list[Step]]:
+def _chunks(clip: Clip, consistency: bool) -> Iterator[list[Step]]:
     """A clip in pieces that fit into ``CHUNK_BYTES``."""
     before: NDArray[np.uint8] | None = None
     chunk: list[Step] = []
-    moving = clip.fps is not None and clip.fps >= MIN_FLOW_FPS
+    moving = consistency and clip.fps is not None and clip.fps >= MIN_FLOW_FPS
     for index in range(len(clip)):
         sample = clip[index]
         flow = mask = picture = None

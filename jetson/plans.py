@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_vss.cache import cache_folder
 from edge_vss.errors import BadInput
 from edge_vss.jetson.device import Device
 
@@ -51,10 +52,7 @@ class BuildOptions:
 
 def plans_path() -> Path:
     """``EDGE_VSS_PLANS``, else ``$XDG_CACHE_HOME/edge-vss/plans``, else ``~/.cache/edge-vss/plans``."""
-    if chosen := os.environ.get("EDGE_VSS_PLANS"):
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "edge-vss" / "plans"
+    return cache_folder("plans", "EDGE_VSS_PLANS")
 
 
 class PlanFolder:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_vss.calibration.observed_source import clips_of
+from edge_vss.calibration.range_cache import load_observations, store_observations
 from edge_vss.calibration.ranges import METHODS, Histogram
 from edge_vss.errors import BadInput
+from edge_vss.frame import Frame
 
 
 def counted(*arrays: np.ndarray) -> Histogram:
@@ -67,3 +72,36 @@ def test_memory_is_bounded_whatever_it_is_fed() -> None:
 def test_values_that_are_not_finite_are_refused(bad: float) -> None:
     with pytest.raises(BadInput, match="NaN or infinite"):
         counted(np.array([[0.0, bad]], np.float32))
+
+
+def test_what_is_kept_comes_back_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_VSS_RANGES", str(tmp_path / "ranges"))
+    seen: dict[str, dict[str, Histogram]] = {"fine": {"image": Histogram(), "conv/1": Histogram()}}
+    seen["fine"]["image"].add(np.random.default_rng(0).normal(size=(1, 3, 8, 8)))
+    seen["fine"]["conv/1"].widen(np.array([-3.0, 9.0]))
+    store_observations("key", seen)
+    found = load_observations("key")
+    assert found is not None
+    assert found["fine"]["image"].range("mse") == seen["fine"]["image"].range("mse")
+    assert found["fine"]["conv/1"].magnitude == 9.0 and not found["fine"]["conv/1"].filled
+    assert load_observations("other") is None
+    file = tmp_path / "ranges" / "key.npz"
+    file.write_bytes(file.read_bytes()[:-40])
+    assert load_observations("key") is None
+
+
+def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EDGE_VSS_RANGES", str(tmp_path / "file"))
+    store_observations("key", {})
+    assert load_observations("key") is None
+
+
+def test_clips_end_where_time_jumps() -> None:
+    times = [0, 100_000, 200_000, 900_000, 1_000_000, 50_000, 150_000]
+    blank = np.zeros((2, 2, 3), np.uint8)
+    frames = (
+        Frame(format="rgb", planes=(blank,), height=2, width=2, pts_us=time, sequence=place)
+        for place, time in enumerate(times)
+    )
+    assert [[frame.pts_us for frame in clip] for clip in clips_of(frames, 10.0)] == [times[:3], times[3:5], times[5:]]
