@@ -14,7 +14,7 @@ from edge_vss.bundle import Storage
 from edge_vss.export.onnx_file import node_reads
 from edge_vss.graph import Graph, Stage
 
-__all__ = ["EngineView", "attribute", "name_of", "typed_places"]
+__all__ = ["PAIR", "EngineView", "attribute", "name_of", "typed_places"]
 
 TYPE_ONLY = frozenset({"Cast", "Identity"})
 PAIR = frozenset({"QuantizeLinear", "DequantizeLinear"})

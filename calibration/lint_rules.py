@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from edge_vss.calibration.engine_view import EngineView, attribute, name_of, typed_places
+from edge_vss.calibration.engine_view import PAIR, EngineView, attribute, name_of, typed_places
 from edge_vss.export.proto import IR_VERSION, OPSET, dtype_of, shape_of
 
 __all__ = ["FILE", "RULES", "Rule"]
@@ -259,6 +259,18 @@ def static_shapes(engine: EngineView) -> Found:
                 yield name_of(node), f"{node.op_type}: {name!r} has no static shape"
 
 
+def uint8_at_the_edge(engine: EngineView) -> Found:
+    """uint8 is a type of inputs and outputs only, next to a Cast."""
+    for node in engine.nodes:
+        if node.op_type in PAIR:
+            continue  # symmetric-int8 names those
+        inner = [name for name in node.output if name not in engine.outputs or node.op_type != "Cast"]
+        outer = [name for name in node.input if node.op_type != "Cast"]
+        for name in (*outer, *inner):
+            if engine.elements.get(name) == TensorProto.UINT8:
+                yield name_of(node), f"{node.op_type} works on uint8 {name!r}; it wants a Cast there"
+
+
 RULES: Mapping[str, Rule] = {
     "versions": versions,
     "known-operators": known_operators,
@@ -274,5 +286,6 @@ RULES: Mapping[str, Rule] = {
     "one-scale-per-concat": one_scale_per_concat,
     "float-scores": float_scores,
     "plain-resize": plain_resize,
+    "uint8-at-the-edge": uint8_at_the_edge,
 }
 """Rule -> what finds its violations."""

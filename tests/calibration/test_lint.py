@@ -212,6 +212,11 @@ def open_batch(case: Case) -> None:
     case.model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "n"
 
 
+def transposed_bytes(case: Case) -> None:
+    levels = case.insert("logits/cast", "Cast", ["scores"], "new/cast", to=TensorProto.UINT8)
+    case.insert("logits/cast", "Transpose", [levels], "new/turned")
+
+
 def counted_shape(case: Case) -> None:
     case.insert("logits/cast", "NonZero", ["scores"], "new/nonzero")
 
@@ -268,6 +273,7 @@ VIOLATIONS: dict[str, tuple[Callable[[Case], Any], str, str]] = {
     "scale of another type": (lambda case: case.set("j/scale", 0.5, np.float32), "one-type", "j/q"),
     "bias of another type": (lambda case: case.set("c1/b", np.zeros(8), np.float32), "one-type", "c1/node"),
     "open batch": (open_batch, "static-shapes", "image"),
+    "bytes that are moved": (transposed_bytes, "uint8-at-the-edge", "new/turned"),
     "counted shape": (counted_shape, "static-shapes", "new/nonzero"),
 }
 CONSEQUENCES = {
