@@ -7,107 +7,30 @@ coordinates are pixel centres: pixel 0 lies at 0.0 and covers [-0.5, 0.5).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.bundle.schema import InputSpec, OutputSpec
-from edge_vss.frame import Frame
+from edge_vss.frame import ColourMatrix, ColourRange, Frame
+from edge_vss.geometry import AxisSamples, FitGeometry, fit_geometry, grid_samples, plane_samples
 
 __all__ = [
-    "AxisMap",
-    "FitGeometry",
-    "Rect",
     "fit_geometry",
     "frame_to_rgb",
+    "kept_channels",
     "label_map",
     "network_label_map",
     "positions_inside",
     "preprocess",
+    "yuv_to_rgb",
 ]
 
 Floats = NDArray[np.float64]
 LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 """Matrix -> share of red and of blue in luma."""
 ROWS_AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class AxisMap:
-    """position -> position * scale + offset, along one axis."""
-
-    scale: float
-    offset: float
-
-    def then(self, outer: AxisMap) -> AxisMap:
-        """``outer(self(x))``."""
-        return AxisMap(outer.scale * self.scale, self.offset * outer.scale + outer.offset)
-
-    def at(self, count: int, begin: int = 0) -> Floats:
-        """Where positions ``begin .. begin + count - 1`` land."""
-        return np.arange(begin, begin + count, dtype=np.float64) * self.scale + self.offset
-
-
-@dataclass(frozen=True)
-class Rect:
-    """Half-open rectangle of pixels: [y, y + height) by [x, x + width)."""
-
-    y: int
-    x: int
-    height: int
-    width: int
-
-
-@dataclass(frozen=True)
-class FitGeometry:
-    """``source_rect`` of the frame fills ``network_rect`` of the network's input."""
-
-    source_rect: Rect
-    network_rect: Rect
-    network_height: int
-    network_width: int
-
-    @property
-    def valid(self) -> tuple[float, float, float, float]:
-        """(top, left, bottom, right) of the picture inside the network's input, each as a share in [0, 1]."""
-        inside, height, width = self.network_rect, self.network_height, self.network_width
-        return (
-            inside.y / height,
-            inside.x / width,
-            (inside.y + inside.height) / height,
-            (inside.x + inside.width) / width,
-        )
-
-    def to_source(self) -> tuple[AxisMap, AxisMap]:
-        """Network pixel -> source pixel, (y, x)."""
-        return _rect_maps(self.source_rect, self.network_rect)
-
-    def to_network(self) -> tuple[AxisMap, AxisMap]:
-        """Source pixel -> network pixel, (y, x)."""
-        return _rect_maps(self.network_rect, self.source_rect)
-
-
-def fit_geometry(source_height: int, source_width: int, spec: InputSpec) -> FitGeometry:
-    """How a source of this size goes into the network's input.
-
-    ``letterbox`` shrinks the network's rectangle to the source's aspect, ``crop`` the source's to the network's; the
-    adapted side is rounded half up, at least one pixel, and centred with the odd pixel after it.
-    """
-    source, network = (source_height, source_width), (spec.height, spec.width)
-    wide = source_width * spec.height >= source_height * spec.width  # the source is the wider one
-    if spec.fit == "letterbox":
-        size = (_scaled(source_height, spec.width, source_width), spec.width)
-        network_rect = _centred(
-            size if wide else (spec.height, _scaled(source_width, spec.height, source_height)), network
-        )
-        return FitGeometry(Rect(0, 0, *source), network_rect, *network)
-    if spec.fit == "crop":
-        size = (source_height, min(source_width, _scaled(spec.width, source_height, spec.height)))
-        other = (min(source_height, _scaled(spec.height, source_width, spec.width)), source_width)
-        return FitGeometry(_centred(size if wide else other, source), Rect(0, 0, *network), *network)
-    return FitGeometry(Rect(0, 0, *source), Rect(0, 0, *network), *network)
 
 
 def preprocess(frame: Frame, spec: InputSpec) -> NDArray[np.float32]:
@@ -131,11 +54,27 @@ def preprocess(frame: Frame, spec: InputSpec) -> NDArray[np.float32]:
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32)
 
 
+def yuv_to_rgb(matrix: ColourMatrix, range: ColourRange) -> tuple[Floats, Floats]:
+    """Weights (3, 3) and black levels (3,): rgb = weights @ (yuv - black), all in 0..255 levels, not clipped."""
+    red, blue = LUMA_WEIGHTS[matrix]
+    green = 1.0 - red - blue
+    from_v, from_u = 2.0 * (1.0 - red), 2.0 * (1.0 - blue)
+    weights = np.array([[1.0, 0.0, from_v], [1.0, -from_u * blue / green, -from_v * red / green], [1.0, from_u, 0.0]])
+    if range == "full":
+        return weights, np.array([0.0, 128.0, 128.0])
+    return weights * (255.0 / np.array([219.0, 224.0, 224.0])), np.array([16.0, 128.0, 128.0])
+
+
 def frame_to_rgb(frame: Frame, height: int | None = None, width: int | None = None) -> NDArray[np.uint8]:
     """A frame as (height, width, 3) uint8 RGB, stretched bilinearly to that size; its own size where none is given."""
     spec = InputSpec(height=height or frame.height, width=width or frame.width)
     levels = _sample_rgb(frame, fit_geometry(frame.height, frame.width, spec))
     return np.ascontiguousarray(np.floor(levels + 0.5), np.uint8)
+
+
+def kept_channels(output: OutputSpec, count: int) -> list[int]:
+    """Of ``count`` score channels, those that can win."""
+    return [channel for channel in range(count) if output.kind == "binary" or channel not in output.ignored]
 
 
 def positions_inside(shape: tuple[int, ...], valid: tuple[float, float, float, float]) -> int:
@@ -156,43 +95,23 @@ def label_map(
     Returns:
         (source_height, source_width) uint8.
     """
-    maps = fit_geometry(source_height, source_width, spec).to_network()
-    return _labels(tensor, output, spec, maps, (source_height, source_width))
+    return _labels(tensor, output, grid_samples(_grid(tensor), output, spec, (source_height, source_width)))
 
 
 def network_label_map(tensor: NDArray[Any], output: OutputSpec, spec: InputSpec) -> NDArray[np.uint8]:
     """An output tensor as a label map of the network's input size, (H, W) uint8."""
-    identity = AxisMap(1.0, 0.0)
-    return _labels(tensor, output, spec, (identity, identity), (spec.height, spec.width))
+    return _labels(tensor, output, grid_samples(_grid(tensor), output, spec))
 
 
-def _scaled(other: int, to_tight: int, from_tight: int) -> int:
-    """``other * to_tight / from_tight``, rounded half up, at least 1."""
-    return max(1, (2 * other * to_tight + from_tight) // (2 * from_tight))
-
-
-def _centred(size: tuple[int, int], inside: tuple[int, int]) -> Rect:
-    return Rect((inside[0] - size[0]) // 2, (inside[1] - size[1]) // 2, *size)
-
-
-def _axis(from_begin: int, from_size: int, to_begin: int, to_size: int) -> AxisMap:
-    scale = from_size / to_size
-    return AxisMap(scale, (0.5 - to_begin) * scale + (from_begin - 0.5))
-
-
-def _rect_maps(onto: Rect, of: Rect) -> tuple[AxisMap, AxisMap]:
-    """Positions in ``of`` -> positions in ``onto``, (y, x), edges on edges."""
-    return _axis(onto.y, onto.height, of.y, of.height), _axis(onto.x, onto.width, of.x, of.width)
+def _grid(tensor: NDArray[Any]) -> tuple[int, int]:
+    height, width = tensor.shape[-2:]
+    return height, width
 
 
 def _sample_rgb(frame: Frame, geometry: FitGeometry) -> Floats:
     """The part of the frame that fills ``network_rect``, at its size: (height, width, 3) RGB levels in [0, 255]."""
-    inside, source = geometry.network_rect, geometry.source_rect
-    map_y, map_x = geometry.to_source()
-    y = np.clip(map_y.at(inside.height, inside.y), source.y, source.y + source.height - 1)
-    x = np.clip(map_x.at(inside.width, inside.x), source.x, source.x + source.width - 1)
-    half_y = np.clip(y * 0.5 - 0.25, source.y // 2, (source.y + source.height - 1) // 2)
-    half_x = np.clip(x * 0.5 - 0.25, source.x // 2, (source.x + source.width - 1) // 2)
+    y, x = (axis.at for axis in plane_samples(geometry))
+    half_y, half_x = (axis.at for axis in plane_samples(geometry, halved=True))
     planes = frame.planes
     if frame.format in ("rgb", "bgr"):
         sampled = _bilinear(planes[0], y, x)
@@ -225,45 +144,24 @@ def _bilinear(plane: NDArray[np.uint8], y: Floats, x: Floats) -> Floats:
 
 def _yuv_to_rgb(luma: Floats, chroma: Floats, frame: Frame) -> Floats:
     """(H, W) luma and (H, W, 2) chroma levels -> (H, W, 3) RGB levels, clipped to [0, 255]."""
-    red, blue = LUMA_WEIGHTS[frame.matrix]
-    limited = frame.range == "limited"
-    y = (luma - 16.0) * (255.0 / 219.0) if limited else luma
-    u, v = np.moveaxis((chroma - 128.0) * (255.0 / 224.0 if limited else 1.0), -1, 0)
-    r, b = y + 2.0 * (1.0 - red) * v, y + 2.0 * (1.0 - blue) * u
-    g = y - (2.0 * (1.0 - blue) * blue * u + 2.0 * (1.0 - red) * red * v) / (1.0 - red - blue)
-    rgb: Floats = np.clip(np.stack([r, g, b], axis=-1), 0.0, 255.0)
+    weights, black = yuv_to_rgb(frame.matrix, frame.range)
+    yuv = np.concatenate([luma[..., None], chroma], axis=-1)
+    rgb: Floats = np.clip((yuv - black) @ weights.T, 0.0, 255.0)
     return rgb
 
 
-def _labels(
-    tensor: NDArray[Any],
-    output: OutputSpec,
-    spec: InputSpec,
-    to_network: tuple[AxisMap, AxisMap],
-    size: tuple[int, int],
-) -> NDArray[np.uint8]:
-    """Label map of ``size`` whose pixels lie on the network's input where ``to_network`` (y, x) says."""
-    grid = tensor.shape[-2:]
-    y, x = (
-        np.clip(to_input.then(_to_grid(network, extent, output)).at(count), 0, extent - 1)
-        for to_input, network, extent, count in zip(to_network, (spec.height, spec.width), grid, size)
-    )
+def _labels(tensor: NDArray[Any], output: OutputSpec, samples: tuple[AxisSamples, AxisSamples]) -> NDArray[np.uint8]:
+    """Label map whose pixels lie on the tensor where ``samples`` (y, x) say."""
+    y, x = (axis.at for axis in samples)
     if output.kind == "labels":
         return _nearest(tensor[0].astype(np.uint8), y, x)
     scores = tensor[0].astype(np.float32)
-    kept = [channel for channel in range(len(scores)) if output.kind == "binary" or channel not in output.ignored]
+    kept = kept_channels(output, len(scores))
     ids = np.array(kept, np.uint8)
     if output.upsampling == "nearest":
         return _nearest(_best(scores[kept], ids, output), y, x)
     slices = [y[begin : begin + ROWS_AT_ONCE] for begin in range(0, len(y), ROWS_AT_ONCE)]
     return np.concatenate([_best(_grow(scores[kept], part, x), ids, output) for part in slices])
-
-
-def _to_grid(network: int, grid: int, output: OutputSpec) -> AxisMap:
-    """Network pixel -> sample of the score grid, along one axis."""
-    if output.corners == "half_pixel":
-        return _axis(0, grid, 0, network)
-    return AxisMap((grid - 1) / (network - 1) if network > 1 else 0.0, 0.0)
 
 
 def _nearest(labels: NDArray[np.uint8], y: Floats, x: Floats) -> NDArray[np.uint8]:

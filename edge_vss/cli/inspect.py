@@ -17,15 +17,24 @@ __all__ = ["inspect"]
 
 def inspect(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder or zip.")],
+    lint: Annotated[
+        bool, typer.Option("--lint", help="Check instead whether TensorRT takes its engine files.")
+    ] = False,
     json: JsonOption = None,
 ) -> None:
     """Show what is inside a bundle: stages, tensors, schedules, variants, files.
+
+    With --lint every engine file for TensorRT is checked against its rules, without a GPU; exit code 3 when one is
+    broken.
 
     Example: [bold]edge-vss inspect street.bundle --json -[/bold]
     """
     from edge_vss.inspection import describe_bundle
 
     report = Report(json)
+    if lint:
+        _lint(report, bundle)
+        return
     found = describe_bundle(bundle)
     picture = found["input"]
     report.print(
@@ -37,6 +46,30 @@ def inspect(
         report.print(f"output {output['name']}: {len(output['classes'])} classes: {', '.join(output['classes'])}")
     _print_tables(report, found)
     report.write_json(found)
+
+
+def _lint(report: Report, path: Path) -> None:
+    """Every rule that an engine file for TensorRT breaks, as a table and as JSON."""
+    from edge_vss.bundle import load_bundle
+    from edge_vss.calibration.lint import lint_bundle
+    from edge_vss.errors import BadInput
+
+    found = lint_bundle(load_bundle(path))
+    rows = [finding.as_dict() for finding in found.findings]
+    if not found.variants:
+        report.print(f"{path}: no variant for TensorRT; make one with: edge-vss export ... --backend tensorrt")
+    elif rows:
+        columns = ("file", "node", "rule", "text")
+        report.print(make_table("Findings", columns, [[row[column] for column in columns] for row in rows]))
+    summary = f"{len(found.files)} files, {len(rows)} findings"
+    if found.variants:
+        report.print(summary)
+    report.write_json({"variants": found.variants, "files": found.files, "findings": rows})
+    if rows:
+        first = rows[0]
+        raise BadInput(
+            f"{path}: {summary}; first: {first['file']}, node {first['node']!r}, rule {first['rule']}: {first['text']}"
+        )
 
 
 def _print_tables(report: Report, found: dict[str, object]) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_vss.bundle import ClassInfo, InputSpec, OutputSpec
@@ -22,6 +24,7 @@ from edge_vss.pixels import (
     positions_inside,
     preprocess,
 )
+from edge_vss.runtime._native import pixels
 from edge_vss.schedule import Signal
 
 RANDOM = np.random.default_rng(5)
@@ -155,3 +158,23 @@ def test_positions_inside_are_those_that_a_signal_counts() -> None:
             other[0, y, x] = 1
             changes += change_between(other, one, Signal(tensor="t"), valid) > 0
         assert changes == positions_inside(one.shape, valid)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.sampled_from(["nv12", "i420", "yuyv", "rgb", "grey"]),
+    st.sampled_from(["stretch", "letterbox", "crop"]),
+    st.tuples(*[st.integers(1, 40)] * 4),
+    st.sampled_from(["bt601", "bt709"]),
+    st.sampled_from(["limited", "full"]),
+)
+def test_odd_sizes_come_out_as_the_native_kernel_has_them(
+    format: PixelFormat, fit: Any, sizes: tuple[int, int, int, int], matrix: Any, range_: Any
+) -> None:
+    height, width, network_height, network_width = sizes
+    frame = a_frame(format, height, width, matrix=matrix, range=range_)
+    spec = InputSpec(height=network_height, width=network_width, fit=fit, std=(1.0, 1.0, 1.0))
+    native = np.empty((1, 3, network_height, network_width), np.float32)
+    made = pixels.Preprocessor(format, (height, width), (network_height, network_width), fit=fit)
+    made.run(list(frame.planes), native, matrix=matrix, range=range_)
+    assert np.abs(preprocess(frame, spec) - native).max() < 0.1
