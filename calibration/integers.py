@@ -137,12 +137,19 @@ def _replaced(
     manifest: Manifest, files: dict[str, bytes], made: MadeVariant, record: dict[str, str | float | int]
 ) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest with a new variant in the place of the old one, and the files that it then needs."""
-    variants = [one for one in manifest.variants if one.name != made.variant.name]
-    place = next((i for i, one in enumerate(manifest.variants) if one.name == made.variant.name), len(variants))
+    before = manifest.variants
+    variants = [one for one in before if one.name != made.variant.name]
+    place = next((i for i, one in enumerate(before) if one.name == made.variant.name), len(variants))
     variants.insert(place, made.variant)
     manifest = msgspec.structs.replace(
         manifest, variants=tuple(variants), calibration={**manifest.calibration, **record}
     )
-    needed = {engine.file for one in variants for engine in one.engines.values()}
-    needed |= {golden.labels for one in variants for golden in one.golden.values()} | {manifest.golden_frames}
-    return manifest, {name: data for name, data in {**files, **made.files}.items() if name in needed}
+    old = [one for one in before if one.name == made.variant.name]
+    stale = _files(old) - _files(variants)
+    return manifest, {**{name: data for name, data in files.items() if name not in stale}, **made.files}
+
+
+def _files(variants: Sequence[Variant]) -> set[str]:
+    """Engines and goldens of variants."""
+    engines = {engine.file for one in variants for engine in one.engines.values()}
+    return engines | {golden.labels for one in variants for golden in one.golden.values()}

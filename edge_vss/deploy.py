@@ -14,14 +14,14 @@ from edge_vss.bundle.files import check_target
 from edge_vss.bundle.golden import GOLDEN_FRAMES, GOLDEN_FRAMES_FILE, Clip, Memory, clip_of, golden_file, record_golden
 from edge_vss.calibration import ClockFit, fit_clocks, record_signals
 from edge_vss.calibration.clocks import CLOCK_FRAMES, check_rate, signal_tensors
-from edge_vss.calibration.observed_source import observe_source
-from edge_vss.calibration.variants import KINDS, MadeVariant, VariantMaker
 from edge_vss.data.sources import open_source
+from edge_vss.deploy_variants import with_variants
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
 from edge_vss.export import Exported, cost_of_cutting, exported_checkpoint, exported_model, stage_parity
+from edge_vss.export.pixel_stages import post_stage, pre_stage
 from edge_vss.export_report import ExportReport, export_report
-from edge_vss.frame import Frame
+from edge_vss.frame import Frame, PixelFormat
 from edge_vss.graph import Graph, Read, Stage
 from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function
@@ -44,6 +44,7 @@ def deploy(
     clock_rate: float = 0.5,
     precisions: Sequence[str] = ("fp32",),
     backends: Sequence[str] = ("onnxruntime",),
+    pixels: tuple[PixelFormat, int, int] | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a checkpoint as a bundle.
@@ -57,6 +58,7 @@ def deploy(
         precisions: Of ``fp32``, ``fp16``, ``int8``; with ``backends``, what to write besides the float32 variant for
             ONNX Runtime, which is always there. ONNX Runtime has no fp16 form.
         backends: Of ``onnxruntime``, ``tensorrt``.
+        pixels: (format, height, width) of camera frames for which pre- and post-processing are added as ONNX files.
 
     Raises:
         BadInput: The checkpoint, the size, the source or the output is no good. The old bundle is still there.
@@ -72,6 +74,7 @@ def deploy(
         calibration=calibration,
         clock_rate=clock_rate,
         kinds=[(backend, precision) for backend in backends for precision in precisions],
+        pixels=pixels,
         progress=say,
     )
 
@@ -90,6 +93,7 @@ def deploy_onnx(
     clock_rate: float = 0.5,
     precisions: Sequence[str] = ("fp32",),
     backends: Sequence[str] = ("onnxruntime",),
+    pixels: tuple[PixelFormat, int, int] | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a segmentation network of the user's own, an ONNX file, as a bundle.
@@ -118,6 +122,7 @@ def deploy_onnx(
         calibration=calibration,
         clock_rate=clock_rate,
         kinds=[(backend, precision) for backend in backends for precision in precisions],
+        pixels=pixels,
         progress=say,
     )
 
@@ -129,6 +134,7 @@ def bundle_exported(
     calibration: str | None,
     clock_rate: float,
     kinds: Sequence[tuple[str, str]],
+    pixels: tuple[PixelFormat, int, int] | None,
     progress: Progress,
 ) -> ExportReport:
     """Set the clocks, record the goldens, measure, and write the bundle."""
@@ -141,6 +147,7 @@ def bundle_exported(
         clip = watched.clip()
     files = {f"engines/{stage}.onnxruntime.fp32.onnx": engine for stage, engine in exported.engines.items()}
     files[GOLDEN_FRAMES_FILE] = clip.packed()
+    files |= _pixel_files(exported, *pixels) if pixels else {}
     goldens: dict[str, Golden] = {}
     memory = Memory()
     for place, schedule in enumerate(schedules):
@@ -156,58 +163,20 @@ def bundle_exported(
     parity = stage_parity(exported.graph, exported.functions, engines, image)
     cost = cost_of_cutting(exported.graph, exported.engines, exported.whole, image) if exported.whole else None
     manifest = _manifest(exported, schedules, goldens, _calibration_record(source, watched.count, clock_rate, fits))
-    manifest, more, made = _with_variants(exported, manifest, schedules, kinds, source, clip, clock_rate, progress)
+    manifest, more, made = with_variants(exported, manifest, schedules, kinds, source, clip, clock_rate, progress)
     write_bundle(out, manifest, {**files, **more})
     progress("done", 1.0)
     return export_report(exported, out, manifest, fits, parity, cost, made)
 
 
-def _with_variants(
-    exported: Exported,
-    manifest: Manifest,
-    schedules: tuple[Schedule, ...],
-    kinds: Sequence[tuple[str, str]],
-    source: str,
-    clip: Clip,
-    clock_rate: float,
-    progress: Progress,
-) -> tuple[Manifest, dict[str, bytes], dict[str, MadeVariant]]:
-    """The manifest with further variants, their files, and what else there is to say of them."""
-    variants = list(manifest.variants)
-    files: dict[str, bytes] = {}
-    made: dict[str, MadeVariant] = {}
-    if ("tensorrt", "fp32") in kinds:  # the very same engines
-        variants.append(msgspec.structs.replace(variants[0], name="tensorrt-fp32", backend="tensorrt"))
-    wanted = [kind for kind in kinds if kind in KINDS]
-    record: dict[str, str | float | int] = {}
-    if wanted:
-        graph, spec = exported.graph, exported.input
-        progress("observing activations", 0.93)
-        observed = observe_source(graph, schedules, exported.engines, spec, source)
-        record["observed_under"] = observed.schedule
-        maker = VariantMaker(
-            graph=graph,
-            schedules=schedules,
-            engines=exported.engines,
-            spec=spec,
-            outputs=exported.outputs,
-            source=source,
-            clip=clip,
-            observed=observed,
-            clock_rate=clock_rate,
-        )
-        for place, (backend, precision) in enumerate(wanted):
-            progress(f"writing {precision} for {backend}", 0.95 + 0.04 * place / len(wanted))
-            found = maker.make(backend, precision)
-            made[found.variant.name] = found
-            variants.append(found.variant)
-            files.update(found.files)
-            if precision == "int8":
-                record[f"int8_macs_share.{found.variant.name}"] = round(found.macs_share, 4)
-    manifest = msgspec.structs.replace(
-        manifest, variants=tuple(variants), calibration={**manifest.calibration, **record}
-    )
-    return manifest, files, made
+def _pixel_files(exported: Exported, format: PixelFormat, height: int, width: int) -> dict[str, bytes]:
+    """``pre`` for frames of this kind, and ``post`` for every output, to label maps of their size."""
+    graph, spec = exported.graph, exported.input
+    files = {f"pixels/pre.{format}.{height}x{width}.onnx": pre_stage(spec, format, height, width, image=graph.image)}
+    for output in exported.outputs:
+        post = post_stage(output, graph.tensor(output.tensor), spec, (height, width))
+        files[f"pixels/post.{output.name}.{height}x{width}.onnx"] = post
+    return files
 
 
 def default_source(spec: InputSpec) -> str:

@@ -12,6 +12,7 @@ from edge_vss.cli.common import LIMIT, SOURCE_HELP, JsonOption, Report, make_tab
 if TYPE_CHECKING:
     from edge_vss.export import Parity
     from edge_vss.export_report import ExportReport
+    from edge_vss.frame import PixelFormat
 
 __all__ = ["export"]
 
@@ -31,6 +32,10 @@ def export(
     ] = 0.5,
     precision: Annotated[str, typer.Option(metavar="P,…", help="Of fp32, fp16 (tensorrt only) and int8.")] = "fp32",
     backend: Annotated[str, typer.Option(metavar="B,…", help="Of onnxruntime and tensorrt.")] = "onnxruntime",
+    pixels: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT:HxW", help="Add pre- and post-processing as ONNX for rgb, bgr or nv12 frames."),
+    ] = None,
     onnx: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="ONNX file to use instead of a checkpoint.")
     ] = None,
@@ -61,6 +66,7 @@ def export(
     if onnx is None and (cut or classes or mean != "0" or std != "255"):
         raise typer.BadParameter("--cut, --classes, --mean and --std belong to --onnx; a checkpoint brings its own")
     means, stds = parse_numbers(mean, "--mean", above=-LIMIT), parse_numbers(std, "--std", above=0.0)
+    frames = _frames(pixels) if pixels is not None else None
     report = Report(json)
     height, width = parse_size(size) if size else (None, None)
     with share_bar("export") as progress:
@@ -76,6 +82,7 @@ def export(
                 clock_rate=clock_rate,
                 precisions=precisions,
                 backends=backends,
+                pixels=frames,
                 progress=progress,
             )
         else:
@@ -95,9 +102,18 @@ def export(
                 clock_rate=clock_rate,
                 precisions=precisions,
                 backends=backends,
+                pixels=frames,
                 progress=progress,
             )
     _print(report, found)
+
+
+def _frames(text: str) -> tuple[PixelFormat, int, int]:
+    kind, _, size = text.partition(":")
+    for known in ("rgb", "bgr", "nv12"):
+        if kind == known and size:
+            return (known, *parse_size(size))
+    raise typer.BadParameter(f"--pixels {text}: want rgb, bgr or nv12 and the frame's size, such as nv12:720x1280")
 
 
 def _choices(text: str, option: str, known: tuple[str, ...]) -> list[str]:

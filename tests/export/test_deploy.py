@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -176,3 +177,13 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_work(small_checkp
     for out in (tmp_path / "file" / "inside", tmp_path / "folder", tmp_path / "file"):
         with pytest.raises(BadInput):
             deploy(small_checkpoint, out, progress=lambda what, share: pytest.fail("work began"))
+
+
+def test_pixels_next_to_the_network_come_on_request(small_checkpoint: Path, tmp_path: Path) -> None:
+    deploy(small_checkpoint, tmp_path / "b", pixels=("nv12", 50, 70), calibration=STREET)
+    bundle = load_bundle(tmp_path / "b")
+    bundle.check_files()
+    pre = onnx.load_from_string(bundle.read("pixels/pre.nv12.50x70.onnx"))
+    assert [value.name for value in pre.graph.input] == ["luma", "chroma"]
+    post = onnx.load_from_string(bundle.read("pixels/post.labels.50x70.onnx"))
+    assert [dim.dim_value for dim in post.graph.output[0].type.tensor_type.shape.dim] == [1, 50, 70]
