@@ -21,7 +21,6 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_vss.errors import BadInput
-from edge_vss.places import check_place
 
 __all__ = [
     "DATA_HELP",
@@ -125,6 +124,8 @@ class Report:
 
 def _check_place(path: Path) -> None:
     """Refuse a file that cannot be written, before the work rather than after it."""
+    from edge_vss.places import check_place
+
     if path.is_dir() or not path.parent.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
         raise BadInput(f"{path}: cannot write here; --json wants a file in a folder that exists")
     if not path.exists() or path.is_file():  # not a pipe or /dev/stdout

@@ -34,7 +34,7 @@ PUBLIC = {
         "read_manifest",
         "write_bundle",
     },
-    "edge_vss.errors": {"BadInput", "DeviceError", "EdgeVssError", "GateRefused"},
+    "edge_vss.errors": {"BadInput", "DeviceError", "EdgeVssError", "GateRefused", "WrongUsage", "shortened"},
     "edge_vss.graph": {"DType", "Graph", "Read", "Stage", "Tensor", "stage_order"},
     "edge_vss.metrics": {"ConfusionMatrix", "TemporalConsistency"},
     "edge_vss.data.datasets": {"READERS", "Clip", "Dataset", "Sample", "open_dataset"},
