@@ -64,7 +64,7 @@ BackendOption = Annotated[
     str, typer.Option("--backend", help="auto, or one that the bundle holds; see: edge-vss inspect.")
 ]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", help="auto, or one that the bundle holds: fp32, and int8 where exported.")
+    str, typer.Option("--precision", help="auto, or one that the bundle holds: fp32; fp16, int8 where exported.")
 ]
 ThreadsOption = Annotated[
     int, typer.Option("--threads", min=0, max=256, help="Threads per engine set; 0 = one per core.")

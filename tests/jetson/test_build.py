@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from edge_vss.bundle import Golden, Storage, load_bundle
 from edge_vss.cli import main
+from edge_vss.deploy import deploy
 from edge_vss.errors import BadInput, DeviceError
 from edge_vss.jetson.build import build_bundle
 from edge_vss.jetson.plans import BuildOptions, plans_path
@@ -263,3 +264,26 @@ def test_a_value_survives_being_stored_and_restored() -> None:
 
 def test_nothing_simulated_stays_behind() -> None:
     assert not {"tensorrt", "pycuda", "simulation"} & set(sys.modules)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_export_writes_for_tensorrt_builds_and_comes_out(
+    machine: Machine, tiny_checkpoint: Path, tmp_path: Path, version: str
+) -> None:
+    out = tmp_path / "narrow.bundle"
+    deploy(
+        tiny_checkpoint,
+        out,
+        calibration="street:[size=64x96,frames=16,seed=3]",
+        precisions=("fp16", "int8"),
+        backends=("tensorrt",),
+    )
+    state = machine(version=version, types=("INT8", "FP16"))
+    report = build_bundle(out)
+    assert {plan.variant for plan in report.plans} == {"tensorrt-fp16", "tensorrt-int8"}
+    assert not report.refused
+    assert {(check.variant, check.report.schedule) for check in report.checks} == {
+        (variant, schedule) for variant in ("tensorrt-fp16", "tensorrt-int8") for schedule in SCHEDULES
+    }
+    assert all(check.report.passed for check in report.checks)
+    assert not state.memory and not state.contexts
