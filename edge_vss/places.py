@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
 from edge_vss.errors import BadInput
 
-__all__ = ["check_place", "make_folder"]
+__all__ = ["check_place", "make_folder", "write_file"]
 
 
 def check_place(path: Path) -> None:
@@ -42,3 +43,20 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{path}: cannot write here: {error.strerror or error}") from None
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole, or leave what is there: under a temporary name first.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot write here: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -37,6 +37,12 @@ def calibrate(
     backend: Annotated[
         str, typer.Option(metavar="B,…", help="Of the INT8 variants; default: those that are there.")
     ] = "",
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Draw mIoU against compute over clock rates; the bundle stays as it is.")
+    ] = False,
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="Where --sweep draws; FILE.json beside it.")] = Path(
+        "sweep.png"
+    ),
     json: JsonOption = None,
 ) -> None:
     """Set clock thresholds on unlabelled video, write INT8 engines, hold them to an accuracy.
@@ -45,8 +51,14 @@ def calibrate(
 
     Example: [bold]edge-vss calibrate camvid.bundle drive.mp4 --clock-rate 0.34[/bold]
 
+    Example: [bold]edge-vss calibrate camvid.bundle drive.mp4 --sweep --data camvid:data/camvid:val[/bold]
+
     Example: [bold]edge-vss calibrate camvid.bundle drive.mp4 --int8 --max-drop 1.0 --data camvid:data/camvid:val[/bold]
     """
+    if sweep:
+        if clock_rate is not None or int8 or max_drop is not None or data is None:
+            raise typer.BadParameter("--sweep wants --data DATA, and none of --clock-rate, --int8 and --max-drop")
+        return _sweep(Report(json), bundle, source, data, schedule, out)
     _check(clock_rate, source, int8, method, max_drop, data)
     report = Report(json)
     values: dict[str, Any] = {}
@@ -55,6 +67,37 @@ def calibrate(
     if clock_rate is not None:
         assert source is not None
         values |= _clocks(report, bundle, source, clock_rate, schedule)
+    report.write_json(values)
+
+
+def _sweep(report: Report, bundle: Path, source: str | None, data: str, schedule: str, out: Path) -> None:
+    import json
+
+    from edge_vss.calibration.sweep import sweep
+    from edge_vss.calibration.sweep_chart import chart
+    from edge_vss.places import check_place, write_file
+
+    if out.suffix != ".png":
+        raise typer.BadParameter(f"--out {out}: want a name that ends in .png")
+    for path in (out, out.with_suffix(".json")):
+        check_place(path)
+    with progress_bar("sweep") as progress:
+        points = sweep(bundle, source, data, schedule=schedule, progress=progress)
+    values = {"points": [point.as_dict() for point in points]}
+    rows = [
+        (
+            point.schedule,
+            "-" if point.clock_rate is None else f"{point.clock_rate:g}",
+            f"{point.update_rate:.1%}",
+            f"{point.macs_per_frame / 1e6:.0f}",
+            f"{point.miou:.4f}",
+        )
+        for point in points
+    ]
+    report.print(make_table(f"{bundle} on {data}", ("schedule", "rate asked", "fires", "M macs mean", "mIoU"), rows))
+    write_file(out.with_suffix(".json"), json.dumps(values, indent=1).encode() + b"\n")
+    write_file(out, chart(points, f"{bundle.name} on {data}"))
+    report.print(f"{out}, {out.with_suffix('.json')}")
     report.write_json(values)
 
 

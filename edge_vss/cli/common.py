@@ -133,16 +133,13 @@ def _check_place(path: Path) -> None:
 
 
 def _write_whole(path: Path, text: str) -> None:
+    from edge_vss.places import write_file
+
     try:
         if path.exists() and not path.is_file():  # a pipe or /dev/stdout
             path.write_text(text, encoding="utf-8")
-            return
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        else:
+            write_file(path, text.encode())
     except OSError as error:
         raise BadInput(f"{path}: cannot write here: {error.strerror or error}") from None
 
