@@ -35,7 +35,7 @@ LICENCES = {
     "librt": "MIT",
     "markdown-it-py": "MIT",
     "markupsafe": "BSD",
-    "matplotlib": "PSF",
+    "matplotlib": "Python Software Foundation",
     "mdurl": "MIT",
     "ml-dtypes": "Apache",
     "mpmath": "BSD",
@@ -79,9 +79,10 @@ LICENCES = {
     "typer": "MIT",
     "typing-extensions": "PSF",
     "typing-inspection": "MIT",
+    "tzdata": "Apache",
 }
 """Dependency -> licence family. A new dependency is looked up and entered here."""
-PERMITTED = {"MIT", "BSD", "Apache", "ISC", "PSF", "MPL", "Mozilla"}
+PERMITTED = {"MIT", "BSD", "Apache", "ISC", "PSF", "Python Software Foundation", "MPL", "Mozilla"}
 BACKENDS_OF_TORCH = re.compile(r"nvidia-|cuda-|triton")
 """What torch's CUDA build adds on its own; it is no dependency of ours and the CPU build has none of it."""
 
