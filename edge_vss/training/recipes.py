@@ -16,7 +16,7 @@ from edge_vss.training.frames import Batch
 from edge_vss.training.losses import feature_similarity, hard_cross_entropy, pixel_divergence, soft_jaccard
 from edge_vss.training.teacher import Teacher
 
-__all__ = ["RECIPES", "LossContext", "check_recipe", "distill", "supervised"]
+__all__ = ["QUANTISATION_AWARE", "RECIPES", "LossContext", "check_recipe", "distill", "supervised"]
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,18 @@ def distill(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -
 
 
 Recipe = Callable[[Mapping[str, Tensor], Batch, LossContext], dict[str, Tensor]]
-RECIPES: dict[str, Recipe] = {"supervised": supervised, "distill": distill}
+RECIPES: dict[str, Recipe] = {"supervised": supervised, "distill": distill, "qat": supervised}
 """Name on the command line → weighted parts of the loss, which the loop adds up."""
 WITH_TEACHER = frozenset({"distill"})
+QUANTISATION_AWARE = frozenset({"qat"})
+"""Recipes under which the forward pass rounds; they start from a trained network."""
 
 
-def check_recipe(name: str, teacher: str | None) -> Recipe:
+def check_recipe(name: str, teacher: str | None, init: str | None = None) -> Recipe:
     """The recipe of that name.
 
     Raises:
-        WrongUsage: No such recipe, a teacher that is missing, or one that would go unused.
+        WrongUsage: No such recipe, a teacher or initial weights that are missing, or a teacher that would go unused.
     """
     if name not in RECIPES:
         raise WrongUsage(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
@@ -89,4 +91,6 @@ def check_recipe(name: str, teacher: str | None) -> Recipe:
         raise WrongUsage(f"recipe {name} needs --teacher CKPT|MODEL.onnx")
     if name not in WITH_TEACHER and teacher:
         raise WrongUsage(f"recipe {name} uses no teacher; recipes that do: {', '.join(sorted(WITH_TEACHER))}")
+    if name in QUANTISATION_AWARE and not init:
+        raise WrongUsage(f"recipe {name} tunes a trained network: it needs --init CKPT")
     return RECIPES[name]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,18 @@ from edge_vss.networks import StagedNetwork, build_network, network_config
 from edge_vss.places import make_folder
 from edge_vss.training.checkpoint import CheckpointInfo, InputInfo, load_checkpoint
 from edge_vss.training.config import TrainConfig, load_config
-from edge_vss.training.frames import FrameStore, load_frames
+from edge_vss.training.frames import FrameStore, batches, load_frames, normalised
 from edge_vss.training.loop import CHECKPOINT, RESUME, Loop
-from edge_vss.training.recipes import check_recipe
+from edge_vss.training.quantisation import quantisation_aware
+from edge_vss.training.recipes import QUANTISATION_AWARE, check_recipe
 from edge_vss.training.teacher import load_teacher
 
 __all__ = ["TrainOptions", "TrainResult", "train"]
+
+
+TUNING = TrainConfig(epochs=10, rate=2e-4)
+"""The configuration of recipes that tune a trained network, where none is given."""
+RANGE_BATCHES, RANGE_SEED = 8, 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +75,7 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
         WrongUsage: No such recipe, or one that wants a teacher and has none, or the other way round.
         BadInput: Data, teacher, initial weights, configuration or resume point do not load or do not fit together.
     """
-    recipe = check_recipe(options.recipe, options.teacher)
+    recipe = check_recipe(options.recipe, options.teacher, options.init)
     config = _config(options)
     make_folder(options.out)
     store = load_frames(options.data, config.held_out)
@@ -78,6 +85,8 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
     teacher = load_teacher(options.teacher, classes) if options.teacher else None
     if options.init:
         _initialise(network, options.init)
+    if options.recipe in QUANTISATION_AWARE:
+        quantisation_aware(network, _views(store, config))
     provenance = {
         "recipe": options.recipe,
         "data": list(options.data),
@@ -105,12 +114,20 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
 
 
 def _config(options: TrainOptions) -> TrainConfig:
-    config = load_config(options.config) if isinstance(options.config, Path) else options.config or TrainConfig()
+    default = TUNING if options.recipe in QUANTISATION_AWARE else TrainConfig()
+    config = load_config(options.config) if isinstance(options.config, Path) else options.config or default
     if options.epochs is None:
         return config
     if options.epochs < 1:
         raise WrongUsage(f"--epochs is at least 1, got {options.epochs}")
     return msgspec.structs.replace(config, epochs=options.epochs)
+
+
+def _views(store: FrameStore, config: TrainConfig) -> Iterator[torch.Tensor]:
+    """A few batches as training sees them, always the same ones."""
+    with contextlib.closing(batches(store, config, seed=RANGE_SEED, start=0, stop=RANGE_BATCHES)) as source:
+        for _, views, _ in source:
+            yield normalised(views, config, torch.device("cpu"))
 
 
 def _describe(config: TrainConfig, store: FrameStore, training: dict[str, object]) -> CheckpointInfo:
