@@ -7,7 +7,7 @@ casts. As all readers and the writer of such a tensor are islands, no cast ever 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,8 +190,3 @@ def _retype_value(node: onnx.NodeProto, element: int) -> None:
     for item in node.attribute:
         if item.name == "value" and item.t.data_type == TensorProto.FLOAT and element != TensorProto.FLOAT:
             item.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(item.t).astype(np.float16)))
-
-
-def wide_tensors(magnitudes: Mapping[str, float], names: Collection[str]) -> set[str]:
-    """Of ``names``, the tensors that must not cross as float16."""
-    return {name for name in names if magnitudes.get(name, 0.0) > ISLAND_MAGNITUDE}
