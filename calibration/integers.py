@@ -105,6 +105,7 @@ def _maker(bundle: Bundle, source: str | None, method: str | None, progress: Say
         observed=observe_source(manifest.graph, schedules, engines, manifest.input, source),
         clock_rate=float(recorded.get("clock_rate", 0.5)),
         method=method,
+        int8_boundaries=any(storage.dtype == "int8" for one in manifest.variants for storage in one.tensors.values()),
     )
 
 

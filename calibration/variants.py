@@ -77,6 +77,8 @@ class VariantMaker:
         clip: The golden frames.
         clock_rate: As for ``fit_clocks``.
         method: One of ``edge_vss.calibration.ranges.METHODS``.
+        int8_boundaries: Let tensors cross as int8 in TensorRT's INT8 variant too; a reformat on either side may cost
+            more than the bytes save.
     """
 
     graph: Graph
@@ -89,6 +91,7 @@ class VariantMaker:
     observed: Observed
     clock_rate: float = 0.5
     method: str = "mse"
+    int8_boundaries: bool = False
 
     def make(self, backend: str, precision: str, kept: Kept | None = None) -> MadeVariant:
         """One variant, one of ``KINDS``, with clocks and goldens.
@@ -109,15 +112,18 @@ class VariantMaker:
         """
         kept = kept or {}
         if backend == "onnxruntime":
-            stored = self._integer_boundaries(kept)
+            stored = self._integer_boundaries(kept, ONNXRUNTIME, self.free_boundaries)
             stages = {name: self._quantised(name, stored, ONNXRUNTIME, kept) for name in self.engines}
             engines = {name: stage.engine for name, stage in stages.items()}
             return NarrowEngines(engines, stored, {name: stage.macs_share for name, stage in stages.items()}, {})
         stored = self._half_boundaries()
+        if precision == "int8" and self.int8_boundaries:
+            stored |= self._integer_boundaries(kept, TENSORRT, list(stored))
+        integers = {name: storage for name, storage in stored.items() if storage.dtype == "int8"}
         engines, shares, islands = {}, {}, {}
         for name, engine in self.engines.items():
             if precision == "int8":
-                stage = self._quantised(name, {}, TENSORRT, kept)
+                stage = self._quantised(name, integers, TENSORRT, kept)
                 engine, shares[name] = stage.engine, stage.macs_share
             engines[name], islands[name] = self._halved(name, engine, stored)
         return NarrowEngines(engines, stored, shares, islands)
@@ -133,21 +139,21 @@ class VariantMaker:
         done = sum(stage.macs * shares.get(stage.name, 0.0) for stage in self.graph.stages)
         return done / macs if macs else 0.0
 
-    def _integer_boundaries(self, kept: Kept) -> dict[str, Storage]:
-        """Tensors that cross from stage to stage as integers: float ones that a quantised node reads first."""
+    def _integer_boundaries(self, kept: Kept, form: Form, tensors: Sequence[str]) -> dict[str, Storage]:
+        """Of ``tensors``, those that cross from stage to stage as integers: a quantised node reads them first."""
         free, touched = self.free_boundaries, {}
         for name, engine in self.engines.items():
             nodes = StageNodes(onnx.load_from_string(engine), free, kept.get(name, ()))
             touched[name] = set(nodes.tensors())
         stored = {}
-        for tensor in free:
+        for tensor in tensors:
             readers = [stage.name for stage in self.graph.stages if any(read.tensor == tensor for read in stage.inputs)]
             histograms = [self.observed.seen[reader][tensor] for reader in readers if tensor in touched[reader]]
             seen = Histogram()
             for histogram in histograms:
                 seen.merge(histogram)
             if seen.filled:
-                stored[tensor] = ONNXRUNTIME.storage(seen.range(self.method))
+                stored[tensor] = form.storage(seen.range(self.method))
         return stored
 
     def _half_boundaries(self) -> dict[str, Storage]:

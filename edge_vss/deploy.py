@@ -45,6 +45,7 @@ def deploy(
     precisions: Sequence[str] = ("fp32",),
     backends: Sequence[str] = ("onnxruntime",),
     pixels: tuple[PixelFormat, int, int] | None = None,
+    int8_boundaries: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a checkpoint as a bundle.
@@ -59,6 +60,7 @@ def deploy(
             ONNX Runtime, which is always there. ONNX Runtime has no fp16 form.
         backends: Of ``onnxruntime``, ``tensorrt``.
         pixels: (format, height, width) of camera frames for which pre- and post-processing are added as ONNX files.
+        int8_boundaries: As for ``VariantMaker``.
 
     Raises:
         BadInput: The checkpoint, the size, the source or the output is no good. The old bundle is still there.
@@ -75,6 +77,7 @@ def deploy(
         clock_rate=clock_rate,
         kinds=[(backend, precision) for backend in backends for precision in precisions],
         pixels=pixels,
+        int8_boundaries=int8_boundaries,
         progress=say,
     )
 
@@ -94,6 +97,7 @@ def deploy_onnx(
     precisions: Sequence[str] = ("fp32",),
     backends: Sequence[str] = ("onnxruntime",),
     pixels: tuple[PixelFormat, int, int] | None = None,
+    int8_boundaries: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a segmentation network of the user's own, an ONNX file, as a bundle.
@@ -123,6 +127,7 @@ def deploy_onnx(
         clock_rate=clock_rate,
         kinds=[(backend, precision) for backend in backends for precision in precisions],
         pixels=pixels,
+        int8_boundaries=int8_boundaries,
         progress=say,
     )
 
@@ -135,6 +140,7 @@ def bundle_exported(
     clock_rate: float,
     kinds: Sequence[tuple[str, str]],
     pixels: tuple[PixelFormat, int, int] | None,
+    int8_boundaries: bool,
     progress: Progress,
 ) -> ExportReport:
     """Set the clocks, record the goldens, measure, and write the bundle."""
@@ -163,7 +169,9 @@ def bundle_exported(
     parity = stage_parity(exported.graph, exported.functions, engines, image)
     cost = cost_of_cutting(exported.graph, exported.engines, exported.whole, image) if exported.whole else None
     manifest = _manifest(exported, schedules, goldens, _calibration_record(source, watched.count, clock_rate, fits))
-    manifest, more, made = with_variants(exported, manifest, schedules, kinds, source, clip, clock_rate, progress)
+    manifest, more, made = with_variants(
+        exported, manifest, schedules, kinds, source, clip, clock_rate, int8_boundaries, progress
+    )
     write_bundle(out, manifest, {**files, **more})
     progress("done", 1.0)
     return export_report(exported, out, manifest, fits, parity, cost, made)

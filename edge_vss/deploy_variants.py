@@ -24,6 +24,7 @@ def with_variants(
     source: str,
     clip: Clip,
     clock_rate: float,
+    int8_boundaries: bool,
     progress: Callable[[str, float], None],
 ) -> tuple[Manifest, dict[str, bytes], dict[str, MadeVariant]]:
     """Add the variants that an export asks for to a manifest that holds the float32 one for ONNX Runtime.
@@ -31,6 +32,7 @@ def with_variants(
     Args:
         kinds: (back end, precision) pairs; those that nothing has to be made for are passed over.
         source: SOURCE of unlabelled frames, for ranges and clocks.
+        int8_boundaries: As for ``VariantMaker``.
 
     Returns:
         The manifest, the files of the new variants, and what there is to say of them, by name.
@@ -57,6 +59,7 @@ def with_variants(
             clip=clip,
             observed=observed,
             clock_rate=clock_rate,
+            int8_boundaries=int8_boundaries,
         )
         for place, (backend, precision) in enumerate(wanted):
             progress(f"writing {precision} for {backend}", 0.95 + 0.04 * place / len(wanted))

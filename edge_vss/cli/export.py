@@ -32,6 +32,10 @@ def export(
     ] = 0.5,
     precision: Annotated[str, typer.Option(metavar="P,…", help="Of fp32, fp16 (tensorrt only) and int8.")] = "fp32",
     backend: Annotated[str, typer.Option(metavar="B,…", help="Of onnxruntime and tensorrt.")] = "onnxruntime",
+    int8_boundaries: Annotated[
+        bool,
+        typer.Option("--int8-boundaries", help="For tensorrt in int8: int8 between stages, too; default: float16."),
+    ] = False,
     pixels: Annotated[
         str | None,
         typer.Option(metavar="FORMAT:HxW", help="Add pre- and post-processing as ONNX for rgb, bgr or nv12 frames."),
@@ -83,6 +87,7 @@ def export(
                 precisions=precisions,
                 backends=backends,
                 pixels=frames,
+                int8_boundaries=int8_boundaries,
                 progress=progress,
             )
         else:
@@ -103,6 +108,7 @@ def export(
                 precisions=precisions,
                 backends=backends,
                 pixels=frames,
+                int8_boundaries=int8_boundaries,
                 progress=progress,
             )
     _print(report, found)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_vss.bundle import Bundle, Storage, load_bundle
+from edge_vss.bundle import Bundle, Storage, load_bundle, write_bundle
+from edge_vss.bundle.golden import read_clip
 from edge_vss.calibration.half import half_stage
+from edge_vss.calibration.lint import lint_engine
+from edge_vss.calibration.observed_source import observe_source
 from edge_vss.calibration.qdq import ONNXRUNTIME, TENSORRT
+from edge_vss.calibration.variants import VariantMaker
 from edge_vss.data.sources import open_source
 from edge_vss.deploy import deploy
 from edge_vss.emulation import emulated
@@ -162,7 +167,44 @@ def test_what_an_export_says(tmp_path: Path) -> None:
         calibration=SOURCE,
         precisions=("int8",),
         backends=("tensorrt",),
+        int8_boundaries=True,
     )
     assert list(found.variants) == ["onnxruntime-fp32", "tensorrt-int8"]
     assert (found.variants["tensorrt-int8"].int8_macs_share or 0) >= 0.9
     assert found.observed_under == "full"
+
+
+def test_boundaries_may_cross_as_int8(bundle: Bundle, tmp_path: Path) -> None:
+    manifest = bundle.manifest
+    engines = {stage: bundle.read(engine.file) for stage, engine in manifest.variants[0].engines.items()}
+    maker = VariantMaker(
+        graph=manifest.graph,
+        schedules=manifest.schedules,
+        engines=engines,
+        spec=manifest.input,
+        outputs=manifest.outputs,
+        source=SOURCE,
+        clip=read_clip(bundle),
+        observed=observe_source(manifest.graph, manifest.schedules, engines, manifest.input, SOURCE),
+        int8_boundaries=True,
+    )
+    made = maker.make("tensorrt", "int8")
+    types = {name: storage.dtype for name, storage in made.variant.tensors.items()}
+    assert types["fine"] == types["middle"] == types["deep"] == "int8" and "image" not in types
+    files = {name: bundle.read(name) for name in manifest.files} | dict(made.files)
+    variants = (*manifest.variants[:-1], made.variant)
+    assert manifest.variants[-1].name == made.variant.name
+    changed = write_bundle(tmp_path / "b", msgspec.structs.replace(manifest, variants=variants), files)
+    for stage, engine in made.variant.engines.items():
+        model = onnx.load_from_string(made.files[engine.file])
+        assert not lint_engine(model, manifest.graph.stage(stage), manifest.graph, made.variant.tensors)
+    with (
+        emulated(changed, made.variant) as (path, operations),
+        open_source(SOURCE) as frames,
+        Pipeline(bundle.path, schedule="alternate", precision="fp32") as wide,
+        Pipeline(path, schedule="alternate", operations=operations) as narrow,
+    ):
+        equal = [
+            np.mean(wide.process(frame).labels["labels"] == narrow.process(frame).labels["labels"]) for frame in frames
+        ]
+    assert np.mean(equal) >= KINDS["int8"] - 0.02
