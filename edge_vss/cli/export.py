@@ -147,6 +147,10 @@ def _print(report: Report, found: ExportReport) -> None:
             report.print(f"{name}: {where} computes {', '.join(nodes)} in float32, for its large values")
     if found.observed_under is not None:
         report.print(f"ranges observed under {found.observed_under}")
+        if found.observed_under == "full" and found.thresholds:
+            report.print(
+                "the source is no video: set the clocks on one with edge-vss calibrate BUNDLE VIDEO --clock-rate R"
+            )
     for schedule, thresholds in found.thresholds.items():
         for name, threshold in thresholds.items():
             rate = found.update_rate_expected[schedule][name]
