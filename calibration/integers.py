@@ -15,6 +15,7 @@ from edge_vss.calibration.observed_source import observe_source
 from edge_vss.calibration.ranges import METHODS
 from edge_vss.calibration.variants import Kept, MadeVariant, VariantMaker
 from edge_vss.errors import BadInput
+from edge_vss.export.pixel_variants import with_pixel_engines
 
 __all__ = ["IntegerReport", "calibrate_int8"]
 
@@ -146,11 +147,18 @@ def _replaced(
         manifest, variants=tuple(variants), calibration={**manifest.calibration, **record}
     )
     old = [one for one in before if one.name == made.variant.name]
-    stale = _files(old) - _files(variants)
-    return manifest, {**{name: data for name, data in files.items() if name not in stale}, **made.files}
+    new = dict(made.files)
+    for pixels in (one.pixels for one in old if one.pixels):
+        kind = (pixels.format, pixels.height, pixels.width)
+        manifest, engines = with_pixel_engines(manifest, kind, [made.variant.name])
+        new |= engines
+    stale = _files(old) - _files(manifest.variants)
+    return manifest, {**{name: data for name, data in files.items() if name not in stale}, **new}
 
 
 def _files(variants: Sequence[Variant]) -> set[str]:
     """Engines and goldens of variants."""
     engines = {engine.file for one in variants for engine in one.engines.values()}
+    for pixels in (one.pixels for one in variants if one.pixels):
+        engines |= {pixels.pre, *pixels.post.values()}
     return engines | {golden.labels for one in variants for golden in one.golden.values()}

@@ -117,7 +117,7 @@ def _at_rates(
 def _write(path: Path, bundle: Bundle, schedules: Sequence[Schedule]) -> None:
     """The first variant under other schedules, without goldens."""
     manifest = bundle.manifest
-    variant = msgspec.structs.replace(manifest.variants[0], golden={}, thresholds={})
+    variant = msgspec.structs.replace(manifest.variants[0], golden={}, thresholds={}, pixels=None)
     files = {engine.file: bundle.read(engine.file) for engine in variant.engines.values()}
     changed = msgspec.structs.replace(
         manifest, schedules=tuple(schedules), variants=(variant,), ladder=(), golden_frames="", files={}

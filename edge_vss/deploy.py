@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -19,9 +20,10 @@ from edge_vss.deploy_variants import with_variants
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
 from edge_vss.export import Exported, cost_of_cutting, exported_checkpoint, exported_model, stage_parity
-from edge_vss.export.pixel_stages import post_stage, pre_stage
+from edge_vss.export.pixel_stages import PixelKind
+from edge_vss.export.pixel_variants import with_pixel_engines
 from edge_vss.export_report import ExportReport, export_report
-from edge_vss.frame import Frame, PixelFormat
+from edge_vss.frame import Frame
 from edge_vss.graph import Graph, Read, Stage
 from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function
@@ -30,6 +32,8 @@ from edge_vss.schedule import Adaptive, Schedule
 __all__ = ["deploy", "deploy_onnx"]
 
 LADDER = ("full", "adaptive", "alternate", "exponential", "reuse")
+CAMERA: PixelKind = ("nv12", 720, 1280)
+"""What a CSI camera gives unless told otherwise."""
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share in [0, 1] that is behind."""
 
@@ -44,7 +48,7 @@ def deploy(
     clock_rate: float = 0.5,
     precisions: Sequence[str] = ("fp32",),
     backends: Sequence[str] = ("onnxruntime",),
-    pixels: tuple[PixelFormat, int, int] | None = None,
+    pixels: PixelKind | Literal["none"] | None = None,
     int8_boundaries: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -59,7 +63,8 @@ def deploy(
         precisions: Of ``fp32``, ``fp16``, ``int8``; with ``backends``, what to write besides the float32 variant for
             ONNX Runtime, which is always there. ONNX Runtime has no fp16 form.
         backends: Of ``onnxruntime``, ``tensorrt``.
-        pixels: (format, height, width) of camera frames for which pre- and post-processing are added as ONNX files.
+        pixels: (format, height, width) of camera frames for which every variant gets pre- and post-processing as
+            engines; None: variants for ``tensorrt`` get them, for ``CAMERA``; ``none``: no variant does.
         int8_boundaries: As for ``VariantMaker``.
 
     Raises:
@@ -96,7 +101,7 @@ def deploy_onnx(
     clock_rate: float = 0.5,
     precisions: Sequence[str] = ("fp32",),
     backends: Sequence[str] = ("onnxruntime",),
-    pixels: tuple[PixelFormat, int, int] | None = None,
+    pixels: PixelKind | Literal["none"] | None = None,
     int8_boundaries: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -139,7 +144,7 @@ def bundle_exported(
     calibration: str | None,
     clock_rate: float,
     kinds: Sequence[tuple[str, str]],
-    pixels: tuple[PixelFormat, int, int] | None,
+    pixels: PixelKind | Literal["none"] | None,
     int8_boundaries: bool,
     progress: Progress,
 ) -> ExportReport:
@@ -153,7 +158,6 @@ def bundle_exported(
         clip = watched.clip()
     files = {f"engines/{stage}.onnxruntime.fp32.onnx": engine for stage, engine in exported.engines.items()}
     files[GOLDEN_FRAMES_FILE] = clip.packed()
-    files |= _pixel_files(exported, *pixels) if pixels else {}
     goldens: dict[str, Golden] = {}
     memory = Memory()
     for place, schedule in enumerate(schedules):
@@ -172,19 +176,17 @@ def bundle_exported(
     manifest, more, made = with_variants(
         exported, manifest, schedules, kinds, source, clip, clock_rate, int8_boundaries, progress
     )
-    write_bundle(out, manifest, {**files, **more})
+    manifest, pre_and_post = _with_pixels(manifest, pixels)
+    write_bundle(out, manifest, {**files, **more, **pre_and_post})
     progress("done", 1.0)
     return export_report(exported, out, manifest, fits, parity, cost, made)
 
 
-def _pixel_files(exported: Exported, format: PixelFormat, height: int, width: int) -> dict[str, bytes]:
-    """``pre`` for frames of this kind, and ``post`` for every output, to label maps of their size."""
-    graph, spec = exported.graph, exported.input
-    files = {f"pixels/pre.{format}.{height}x{width}.onnx": pre_stage(spec, format, height, width, image=graph.image)}
-    for output in exported.outputs:
-        post = post_stage(output, graph.tensor(output.tensor), spec, (height, width))
-        files[f"pixels/post.{output.name}.{height}x{width}.onnx"] = post
-    return files
+def _with_pixels(manifest: Manifest, pixels: PixelKind | Literal["none"] | None) -> tuple[Manifest, dict[str, bytes]]:
+    if pixels == "none":
+        return manifest, {}
+    names = [variant.name for variant in manifest.variants if pixels or variant.backend == "tensorrt"]
+    return with_pixel_engines(manifest, pixels or CAMERA, names)
 
 
 def default_source(spec: InputSpec) -> str:

@@ -35,7 +35,7 @@ def emulated(bundle: Bundle, variant: Variant, *, threads: int = 0) -> Iterator[
         name = f"emulated/{variant.name}/{stage}"
         operations[name] = engine_function(bundle.read(engine.file), name=name, threads=threads, emulated=True)
         engines[stage] = EngineRef(operation=name)
-    calling = msgspec.structs.replace(variant, backend="plain", engines=engines, golden={})
+    calling = msgspec.structs.replace(variant, backend="plain", engines=engines, golden={}, pixels=None)
     manifest = msgspec.structs.replace(bundle.manifest, variants=(calling,), golden_frames="", files={})
     with tempfile.TemporaryDirectory(prefix="edge-vss-") as folder:
         path = Path(folder) / "emulated.bundle"

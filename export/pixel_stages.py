@@ -7,29 +7,39 @@ samples are gathered and mixed. uint8 stands only at the very edge, next to a Ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_vss.bundle import InputSpec, OutputSpec
+from edge_vss.bundle import InputSpec, OutputSpec, Storage
 from edge_vss.export.proto import IR_VERSION, OPSET, finish_model
 from edge_vss.frame import PixelFormat, plane_shapes
 from edge_vss.geometry import AxisSamples, FitGeometry, fit_geometry, grid_samples, plane_samples
 from edge_vss.graph import Tensor
 from edge_vss.pixels import kept_channels, yuv_to_rgb
 
-__all__ = ["PLANES", "labels_name", "post_stage", "pre_stage"]
+__all__ = ["PLANES", "PixelKind", "finite_name", "labels_name", "post_stage", "pre_stage"]
 
 PLANES: dict[PixelFormat, tuple[str, ...]] = {"rgb": ("frame",), "bgr": ("frame",), "nv12": ("luma", "chroma")}
 """Pixel format that ``pre_stage`` takes -> names of its inputs, one per plane."""
+PixelKind = tuple[Literal["rgb", "bgr", "nv12"], int, int]
+"""Format, height and width of camera frames."""
 HEIGHT_AXIS, WIDTH_AXIS = 2, 3
+FLOAT32 = Storage(dtype="float32")
 ROUND_OFF = 1e-9
 FLOATS = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
-ELEMENTS = {**FLOATS, "uint8": TensorProto.UINT8, "int32": TensorProto.INT32, "int64": TensorProto.INT64}
+ELEMENTS = {
+    **FLOATS,
+    "uint8": TensorProto.UINT8,
+    "int8": TensorProto.INT8,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+}
 
 
 def pre_stage(
@@ -37,7 +47,7 @@ def pre_stage(
     format: PixelFormat,
     height: int,
     width: int,
-    dtype: Literal["float32", "float16"] = "float32",
+    stored: Storage = FLOAT32,
     image: str = "image",
 ) -> bytes:
     """A camera frame to the network's input: fit, colour, normalise.
@@ -47,7 +57,8 @@ def pre_stage(
         format: One of ``PLANES``: ``rgb`` and ``bgr`` have one uint8 input ``frame`` (H, W, 3), ``nv12`` has ``luma``
             (H, W) and ``chroma`` (ceil(H/2), ceil(W/2), 2), Cb before Cr.
         height: Of the frame, pixels, as ``width``.
-        dtype: Of the output.
+        stored: How the variant stores the output: float32, float16, or integers, which are rounded as QuantizeLinear
+            does.
         image: Name of the output, (1, 3, spec.height, spec.width).
 
     Returns:
@@ -70,9 +81,13 @@ def pre_stage(
     levels = _letterboxed(nodes, levels, geometry, spec.pad)
     mean, gain = (np.reshape(values, (1, 3, 1, 1)) for values in (spec.mean, 1.0 / np.array(spec.std)))
     normal = nodes.add("Mul", nodes.add("Sub", levels, nodes.constant(mean)), nodes.constant(gain))
-    if dtype != "float32":
-        normal = nodes.cast(normal, dtype)
-    return nodes.finished(normal, inputs, Tensor(name=image, shape=(1, 3, spec.height, spec.width), dtype=dtype))
+    if stored.dtype in ("uint8", "int8"):
+        zero = nodes.constant(stored.zero_point, stored.dtype)
+        normal = nodes.add("QuantizeLinear", normal, nodes.constant(stored.scale), zero)
+    elif stored.dtype != "float32":
+        normal = nodes.cast(normal, stored.dtype)
+    made = Tensor(name=image, shape=(1, 3, spec.height, spec.width), dtype=stored.dtype)
+    return nodes.finished(inputs, {normal: made})
 
 
 def _colours_of_yuv(nodes: _Nodes, planes: Sequence[Tensor], geometry: FitGeometry, spec: InputSpec) -> str:
@@ -100,42 +115,60 @@ def _letterboxed(nodes: _Nodes, levels: str, geometry: FitGeometry, pad: float) 
 
 
 def labels_name(output: OutputSpec) -> str:
-    """What ``post_stage`` calls its output."""
+    """What ``post_stage`` calls the label map."""
     return f"{output.name}.labels"
 
 
-def post_stage(output: OutputSpec, tensor: Tensor, spec: InputSpec, source: tuple[int, int] | None = None) -> bytes:
+def finite_name(output: OutputSpec) -> str:
+    """What ``post_stage`` calls the number that is finite as long as the scores are."""
+    return f"{output.name}.finite"
+
+
+def post_stage(
+    output: OutputSpec,
+    tensor: Tensor,
+    spec: InputSpec,
+    source: tuple[int, int] | None = None,
+    stored: Storage | None = None,
+) -> bytes:
     """An output tensor of the network to a label map.
 
     Args:
-        tensor: The one that ``output`` names, as the variant stores it: float32 or float16 scores (1, C, h, w), or
-            labels (1, h, w) of uint8, int32 or int64.
+        tensor: The one that ``output`` names: float32 or float16 scores (1, C, h, w), or labels (1, h, w) of uint8,
+            int32 or int64.
         spec: Whose size and fit lie between the label map and the tensor.
         source: (height, width) of the frame, for a label map of its size with the fit undone; None for one of the
             network's input size.
+        stored: How the variant stores the tensor; None: as it is.
 
     Returns:
-        An ONNX file with one output, (1, H, W) uint8. Labels equal the native kernels' but where the two best scores
-        agree to the last few bits.
+        An ONNX file whose first output is (1, H, W) uint8. Labels equal the native kernels' but where the two best
+        scores agree to the last few bits. For scores there is a second output, (1,) float32: the mean of their
+        magnitudes, NaN or infinite where a score is.
     """
     samples = grid_samples((tensor.shape[-2], tensor.shape[-1]), output, spec, source)
+    stored = stored or Storage(dtype=tensor.dtype)
+    tensor = msgspec.structs.replace(tensor, dtype=stored.dtype)
     nodes = _Nodes()
+    made: dict[str, Tensor] = {}
     if output.kind == "labels":
         small = nodes.cast(tensor.name, "int32") if tensor.dtype == "uint8" else tensor.name
         labels = nodes.nearest(small, 1, samples)
     else:
         scores = nodes.cast(tensor.name, "float32") if tensor.dtype != "float32" else tensor.name
+        if stored.zero_point:  # the scale changes neither the best class nor a sign
+            scores = nodes.add("Sub", scores, nodes.constant(stored.zero_point))
         kept = kept_channels(output, tensor.shape[1])
         if len(kept) < tensor.shape[1]:
             scores = nodes.add("Gather", scores, nodes.constant(kept, np.int64), axis=1)
+        made[nodes.magnitude(scores)] = Tensor(name=finite_name(output), shape=(1,))
         if output.upsampling == "bilinear":
             labels = _best(nodes, nodes.resampled(scores, (len(kept), *tensor.shape[2:]), samples), output, kept)
         else:
             labels = nodes.nearest(_best(nodes, scores, output, kept), 1, samples)
     extents = (1, *(len(axis.at) for axis in samples))
-    return nodes.finished(
-        nodes.cast(labels, "uint8"), [tensor], Tensor(name=labels_name(output), shape=extents, dtype="uint8")
-    )
+    whole = Tensor(name=labels_name(output), shape=extents, dtype="uint8")
+    return nodes.finished([tensor], {nodes.cast(labels, "uint8"): whole, **made})
 
 
 def _best(nodes: _Nodes, scores: str, output: OutputSpec, kept: Sequence[int]) -> str:
@@ -216,16 +249,22 @@ class _Nodes:
             name = self.add("Gather", name, at, axis=place + offset)
         return name
 
-    def finished(self, result: str, inputs: Sequence[Tensor], output: Tensor) -> bytes:
-        """The file whose output is ``result`` under the name of ``output``."""
-        next(node for node in self._nodes if node.output[0] == result).output[0] = output.name
+    def magnitude(self, name: str) -> str:
+        """(1, C, H, W) -> (1,), the mean of the absolute values: sums pass NaN and infinity on, maxima need not."""
+        return self.add("ReduceMean", self.add("Abs", name), self.constant([1, 2, 3], np.int64), keepdims=0)
+
+    def finished(self, inputs: Sequence[Tensor], outputs: Mapping[str, Tensor]) -> bytes:
+        """The file whose outputs are the keys of ``outputs`` under the names of its tensors."""
+        for node in self._nodes:
+            node.output[0] = outputs[node.output[0]].name if node.output[0] in outputs else node.output[0]
         values = [
             helper.make_tensor_value_info(tensor.name, ELEMENTS[tensor.dtype], tensor.shape)
-            for tensor in (*inputs, output)
+            for tensor in (*inputs, *outputs.values())
         ]
-        graph = helper.make_graph(self._nodes, "pixels", values[:-1], values[-1:], self._constants)
+        ins, outs = values[: len(inputs)], values[len(inputs) :]
+        graph = helper.make_graph(self._nodes, "pixels", ins, outs, self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-        return finish_model(model, inputs, [output])
+        return finish_model(model, inputs, list(outputs.values()))
 
 
 def _rule_at(rule: str, size: int, count: int) -> NDArray[np.floating]:

@@ -21,7 +21,7 @@ from edge_vss.runtime import _native
 FORMATS = {"nv12": 0, "i420": 1, "yuyv": 2, "bgr": 3, "rgb": 4, "grey": 5}
 MATRICES = {"bt601": 0, "bt709": 1}
 RANGES = {"limited": 0, "full": 1}
-FLAGS = {1: "reset", 2: "reused", 4: "recomputed"}
+FLAGS = {1: "reset", 2: "reused", 4: "recomputed", 8: "host_pixels"}
 
 # In the order of the negative statuses of edge_vss.h.
 _native.set_error_types((ValueError, DeviceError, BadInput, DeviceError, EdgeVssError))

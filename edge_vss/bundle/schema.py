@@ -26,6 +26,7 @@ __all__ = [
     "InputSpec",
     "Manifest",
     "OutputSpec",
+    "PixelEngines",
     "Storage",
     "Variant",
     "check_manifest",
@@ -121,6 +122,21 @@ class Golden(_Value, frozen=True, kw_only=True):
     """Per frame: output tensor -> age."""
 
 
+class PixelEngines(_Value, frozen=True, kw_only=True):
+    """Pre- and post-processing next to the network, for camera frames of one kind. Frames of another kind, size or
+    matrix and range than the input's go through the host's kernels."""
+
+    format: Literal["rgb", "bgr", "nv12"]
+    height: int
+    """Of the frame, pixels, as ``width``."""
+    width: int
+    pre: str
+    """Engine file: the frame's uint8 planes to the image tensor as the variant stores it."""
+    post: dict[str, str]
+    """Output -> engine file: its tensor as the variant stores it to a (1, height, width) uint8 label map; for scores
+    a second output, (1,) float32, which is finite as long as every score is."""
+
+
 class Variant(_Value, frozen=True, kw_only=True):
     """One complete, self-consistent way to compute every stage."""
 
@@ -131,6 +147,8 @@ class Variant(_Value, frozen=True, kw_only=True):
     """One per stage."""
     tensors: dict[str, Storage] = {}
     """Tensors stored otherwise than as trained."""
+    pixels: PixelEngines | None = None
+    """Pre- and post-processing as engines; None: the host's kernels do them."""
     thresholds: dict[str, dict[str, float]] = {}
     """Schedule -> stage -> threshold, where this variant's differ from the clock's own."""
     golden: dict[str, Golden] = {}
@@ -267,6 +285,8 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
         low, high = ZERO_POINTS.get(storage.dtype, (0, 0))
         if not 0.0 < storage.scale < 1e12 or not low <= storage.zero_point <= high:
             raise ValueError(f"{where}: tensor {name!r} has scale {storage.scale}, zero point {storage.zero_point}")
+    if variant.pixels:
+        _check_pixels(manifest, variant.pixels, where)
     schedules = {schedule.name: schedule for schedule in manifest.schedules}
     for name, thresholds in variant.thresholds.items():
         clocks = schedules[name].clocks if name in schedules else {}
@@ -276,3 +296,13 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
     for name, golden in variant.golden.items():
         if name not in schedules or golden.labels not in manifest.files:
             raise ValueError(f"{where}: golden of schedule {name!r} has no schedule or no file")
+
+
+def _check_pixels(manifest: Manifest, engines: PixelEngines, where: str) -> None:
+    if not (1 <= engines.height <= MAX_SIDE and 1 <= engines.width <= MAX_SIDE):
+        raise ValueError(f"{where}: pixel engines for frames of {engines.height}x{engines.width}")
+    if set(engines.post) != {output.name for output in manifest.outputs}:
+        raise ValueError(f"{where}: pixel engines want one post engine per output, have {sorted(engines.post)}")
+    for file in (engines.pre, *engines.post.values()):
+        if file not in manifest.files:
+            raise ValueError(f"{where}: pixel engine {file!r} is not among the files")

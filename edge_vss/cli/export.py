@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,8 +11,8 @@ from edge_vss.cli.common import LIMIT, SOURCE_HELP, JsonOption, Report, make_tab
 
 if TYPE_CHECKING:
     from edge_vss.export import Parity
+    from edge_vss.export.pixel_stages import PixelKind
     from edge_vss.export_report import ExportReport
-    from edge_vss.frame import PixelFormat
 
 __all__ = ["export"]
 
@@ -38,7 +38,11 @@ def export(
     ] = False,
     pixels: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT:HxW", help="Add pre- and post-processing as ONNX for rgb, bgr or nv12 frames."),
+        typer.Option(
+            metavar="FORMAT:HxW",
+            help="Pre- and post-processing as engines for rgb, bgr or nv12 frames of this size, in every variant; "
+            "none: in no variant; default: nv12:720x1280, for tensorrt alone.",
+        ),
     ] = None,
     onnx: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="ONNX file to use instead of a checkpoint.")
@@ -114,7 +118,9 @@ def export(
     _print(report, found)
 
 
-def _frames(text: str) -> tuple[PixelFormat, int, int]:
+def _frames(text: str) -> PixelKind | Literal["none"]:
+    if text == "none":
+        return "none"
     kind, _, size = text.partition(":")
     for known in ("rgb", "bgr", "nv12"):
         if kind == known and size:

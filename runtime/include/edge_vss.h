@@ -49,9 +49,10 @@ typedef enum evss_label_size {
   EVSS_LABELS_NETWORK /* label maps have the size of the network's input */
 } evss_label_size;
 typedef enum evss_flag {
-  EVSS_FLAG_RESET = 1u << 0,     /* the first frame after a reset */
-  EVSS_FLAG_REUSED = 1u << 1,    /* no stage wrote an output: the label map is the one before */
-  EVSS_FLAG_RECOMPUTED = 1u << 2 /* scores held NaN or infinity; the state was reset and the frame computed again */
+  EVSS_FLAG_RESET = 1u << 0,      /* the first frame after a reset */
+  EVSS_FLAG_REUSED = 1u << 1,     /* no stage wrote an output: the label map is the one before */
+  EVSS_FLAG_RECOMPUTED = 1u << 2, /* scores held NaN or infinity; the state was reset and the frame computed again */
+  EVSS_FLAG_HOST_PIXELS = 1u << 3 /* the variant has pixel engines, but not for a frame of this kind: the host did it */
 } evss_flag;
 
 EVSS_API uint32_t evss_abi_version(void);

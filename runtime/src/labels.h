@@ -24,6 +24,7 @@ class LabelMaker {
 
   const OutputSpec& spec() const { return *spec_; }
   const uint8_t* labels() const { return labels_.data(); }
+  uint8_t* labels() { return labels_.data(); }
   int height() const { return height_; }
   int width() const { return width_; }
 

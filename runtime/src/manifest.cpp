@@ -123,6 +123,30 @@ void read_thresholds(Fields& fields, const Manifest& manifest, const std::string
   }
 }
 
+PixelEngines read_pixels(const Json& json, const Manifest& manifest, const std::string& where) {
+  Fields fields(json, where + ".pixels");
+  PixelEngines engines;
+  constexpr PixelFormat kFormats[] = {PixelFormat::kRgb, PixelFormat::kBgr, PixelFormat::kNv12};
+  engines.format = kFormats[fields.choice("format", {"rgb", "bgr", "nv12"})];
+  engines.height = static_cast<int>(fields.whole("height", 1, kMaxSide));
+  engines.width = static_cast<int>(fields.whole("width", 1, kMaxSide));
+  const auto file = [&](const std::string& name) {
+    if (!manifest.files.count(name)) throw bad_bundle(where + ": pixel engine '" + name + "' is not among the files");
+    return name;
+  };
+  engines.pre = file(fields.text("pre"));
+  const Json& post = fields.get("post");
+  if (!post.is_object() || post.size() != manifest.outputs.size())
+    throw bad_bundle(where + ": pixel engines want one post engine per output");
+  for (const OutputSpec& output : manifest.outputs) {
+    if (!post.contains(output.name))
+      throw bad_bundle(where + ": pixel engines have no post engine for output '" + output.name + "'");
+    engines.post.push_back(file(Fields::as_text(post[output.name], where + ".pixels.post")));
+  }
+  fields.done();
+  return engines;
+}
+
 Variant read_variant(const Json& json, const Manifest& manifest) {
   Fields fields(json, "variants");
   const Graph& graph = manifest.graph;
@@ -162,6 +186,8 @@ Variant read_variant(const Json& json, const Manifest& manifest) {
     inner.done();
     if (!(scale > 0.0 && scale < 1e12)) throw bad_bundle(where + ": tensor '" + item.key() + "' has an absurd scale");
   }
+  if (const Json* pixels = fields.find("pixels"); pixels && !pixels->is_null())
+    variant.pixels = read_pixels(*pixels, manifest, where);
   read_thresholds(fields, manifest, where, &variant);
   for (const auto& item : fields.object_or_empty("golden").items()) {
     Fields inner(item.value(), where + ".golden");

@@ -49,10 +49,19 @@ struct EngineRef {
   std::string file, operation;
 };
 
+// Pre- and post-processing as engines, for frames of one kind; `pre` is empty where there are none.
+struct PixelEngines {
+  PixelFormat format = PixelFormat::kNv12;
+  int height = 0, width = 0;
+  std::string pre;
+  std::vector<std::string> post;  // by output
+};
+
 struct Variant {
   std::string name, backend, precision;
   std::vector<EngineRef> engines;  // by stage
   std::vector<Storage> storage;    // by tensor
+  PixelEngines pixels;
   std::map<std::string, std::map<std::string, double>> thresholds;
 };
 

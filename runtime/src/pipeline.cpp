@@ -102,6 +102,8 @@ void Pipeline::load(const PipelineOptions& options) {
   const TensorDesc& image = stages_->tensor(manifest.graph.image);
   input_type(image.dtype);
   if (!stages_->backend().host_view(stages_->memory(manifest.graph.image, 0))) image_.resize(image.bytes);
+  if (!variant_->pixels.pre.empty())
+    pixel_stages_ = std::make_unique<PixelStages>(bundle_, *variant_, *stages_, slots, threads_);
   for (const OutputSpec& spec : manifest.outputs) {
     outputs_.emplace_back(spec, stages_->tensor(spec.tensor), stages_->backend());
   }
@@ -180,7 +182,9 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
   const FrameView view = view_of(frame);
   fit_to(view);
   Status status;
+  staged_ = pixel_stages_ && pixel_stages_->take(view);
   result_.flags = after_reset_ ? uint32_t{EVSS_FLAG_RESET} : 0u;
+  if (pixel_stages_ && !staged_) result_.flags |= EVSS_FLAG_HOST_PIXELS;
   bool good = compute(view, frame, &status);
   const double labelled = now_ms();
   bool finite = good && make_labels(&good, &status);
@@ -245,42 +249,60 @@ void Pipeline::fit_to(const FrameView& view) {
 }
 
 bool Pipeline::compute(const FrameView& view, const evss_frame& frame, Status* status) {
-  const int image = bundle_.manifest().graph.image;
-  Backend& backend = stages_->backend();
   // Beside stages that already run on other threads, the pixels have this one.
   const bool alone = !scheduler_->schedule().any_delay;
   return scheduler_->run(
       frame.sequence, frame.pts_us,
       [&](int slot) {
         const double begin = now_ms();
-        void* const host = backend.host_view(stages_->memory(image, slot));
-        void* target = host ? host : image_.data();
-        const int height = bundle_.manifest().input.height;
-        if (alone) {
-          pool_->rows(height, 16, [&](int first, int last) { preprocessor_->run(view, target, first, last); });
-        } else {
-          preprocessor_->run(view, target, 0, height);
-        }
-        const bool good = host || backend.copy_in(stages_->memory(image, slot), image_.data(), image_.size());
+        const bool good = load_image(view, slot, alone, status);
         pre_ms_ = now_ms() - begin;
         return good;
       },
       status);
 }
 
+bool Pipeline::load_image(const FrameView& view, int slot, bool alone, Status* status) {
+  if (staged_) return pixel_stages_->load(view, slot, status);
+  Backend& backend = stages_->backend();
+  void* const memory = stages_->memory(bundle_.manifest().graph.image, slot);
+  void* const host = backend.host_view(memory);
+  void* target = host ? host : image_.data();
+  const int height = bundle_.manifest().input.height;
+  if (alone) {
+    pool_->rows(height, 16, [&](int first, int last) { preprocessor_->run(view, target, first, last); });
+  } else {
+    preprocessor_->run(view, target, 0, height);
+  }
+  return host || backend.copy_in(memory, image_.data(), image_.size()) ||
+         fail(status, "copying the image to the device failed");
+}
+
 // Writes the label maps whose tensors are new. False: scores that decide a label are not finite, or `good` was cleared
-// because a tensor could not be copied from the device.
+// because the device failed.
 bool Pipeline::make_labels(bool* good, Status* status) {
-  for (LabelMaker& output : outputs_) {
-    const int tensor = output.spec().tensor;
-    if (!scheduler_->clockwork().is_fresh(tensor)) {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (!scheduler_->clockwork().is_fresh(outputs_[i].spec().tensor)) {
       result_.flags |= EVSS_FLAG_REUSED;
       continue;
     }
-    const void* value = output.host_value(stages_->memory(tensor, scheduler_->clockwork().newest_slot(tensor)));
-    if (!value) return *good = fail(status, "copying output '" + output.spec().name + "' from the device failed");
-    if (!output.run(value, *pool_)) return false;
+    bool finite = true;
+    *good = make_label(i, &finite, status);
+    if (!*good || !finite) return false;
   }
+  return true;
+}
+
+bool Pipeline::make_label(size_t index, bool* finite, Status* status) {
+  LabelMaker& output = outputs_[index];
+  const int tensor = output.spec().tensor;
+  const int slot = scheduler_->clockwork().newest_slot(tensor);
+  // The engines make label maps of the frame's size.
+  if (staged_ && !network_size_)
+    return pixel_stages_->label(static_cast<int>(index), slot, output.labels(), finite, status);
+  const void* value = output.host_value(stages_->memory(tensor, slot));
+  if (!value) return fail(status, "copying output '" + output.spec().name + "' from the device failed");
+  *finite = output.run(value, *pool_);
   return true;
 }
 

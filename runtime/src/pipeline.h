@@ -7,6 +7,7 @@
 
 #include "bundle.h"
 #include "labels.h"
+#include "pixel_stages.h"
 #include "scheduler.h"
 #include "stages.h"
 
@@ -43,7 +44,9 @@ class Pipeline {
   const char* refusal(const evss_frame& frame) const;
   void fit_to(const FrameView& view);
   bool compute(const FrameView& view, const evss_frame& frame, Status* status);
+  bool load_image(const FrameView& view, int slot, bool alone, Status* status);
   bool make_labels(bool* good, Status* status);
+  bool make_label(size_t output, bool* finite, Status* status);
   void fill_result(const evss_frame& frame);
 
   Bundle bundle_;
@@ -54,7 +57,9 @@ class Pipeline {
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<ParallelFor> pool_;
   std::unique_ptr<Preprocessor> preprocessor_;
-  std::vector<char> image_;  // where the backend's memory is elsewhere
+  std::unique_ptr<PixelStages> pixel_stages_;  // where the variant has them
+  bool staged_ = false;                        // whether this frame goes through them
+  std::vector<char> image_;                    // where the backend's memory is elsewhere
   std::vector<LabelMaker> outputs_;
 
   bool pending_ = false, finished_ = false, after_reset_ = true, seen_ = false;

@@ -100,7 +100,7 @@ bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_i
     }
     if (pending_ & Clockwork::kImageBit) {
       if (!write_image(context, clockwork_.newest_slot(graph_.image)))
-        return abandon(status, "copying the image to the device failed");
+        return abandon(status, nullptr);  // it has said why
       pending_ &= ~Clockwork::kImageBit;
     } else if (stage >= 0) {
       jobs_[stage].binding = stages_.binding(stage, clockwork_);

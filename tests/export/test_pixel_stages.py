@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_vss.bundle import ClassInfo, InputSpec, OutputSpec, load_bundle
+from edge_vss.bundle import ClassInfo, InputSpec, OutputSpec, Storage, load_bundle
 from edge_vss.calibration.lint import Finding, lint_engine
 from edge_vss.data.datasets import open_dataset
 from edge_vss.deploy import deploy
-from edge_vss.export.pixel_stages import PLANES, labels_name, post_stage, pre_stage
+from edge_vss.export.pixel_stages import PLANES, finite_name, labels_name, post_stage, pre_stage
 from edge_vss.frame import Frame, PixelFormat, plane_shapes
 from edge_vss.graph import Graph, Read, Stage, Tensor
 from edge_vss.pixels import label_map, network_label_map, preprocess
@@ -54,7 +54,7 @@ def native_input(frame: Frame, spec: InputSpec) -> NDArray[np.float32]:
 
 
 def staged_input(frame: Frame, spec: InputSpec, dtype: Any = "float32") -> NDArray[Any]:
-    engine = pre_stage(spec, frame.format, frame.height, frame.width, dtype)
+    engine = pre_stage(spec, frame.format, frame.height, frame.width, Storage(dtype=dtype))
     found: NDArray[Any] = engine_function(engine, threads=1)(*frame.planes)[0]
     return found
 
@@ -194,6 +194,24 @@ def test_ties_go_to_the_lowest_class_that_is_not_ignored() -> None:
     assert (staged_labels(scores, an_output(6, ignored=(0, 1)), spec) == 2).all()
 
 
+def test_the_second_output_is_finite_as_long_as_the_scores_are() -> None:
+    spec, output = InputSpec(height=16, width=16), an_output(6)
+    scores = np.ones((1, 6, 4, 4), np.float32)
+    engine = engine_function(post_stage(output, Tensor(name="scores", shape=scores.shape), spec), threads=1)
+    assert engine(scores)[1].shape == (1,) and np.isfinite(engine(scores)[1])
+    for bad in (np.nan, np.inf, -np.inf):
+        scores[0, 3, 2, 1] = bad
+        assert not np.isfinite(engine(scores)[1])
+
+
+def test_integer_inputs_are_rounded_as_the_native_kernel_rounds_them() -> None:
+    spec = InputSpec(height=48, width=96, mean=MEAN, std=STD)
+    frame, stored = a_frame("rgb", (72, 128)), Storage(dtype="uint8", scale=0.02, zero_point=117)
+    found = engine_function(pre_stage(spec, "rgb", 72, 128, stored), threads=1)(*frame.planes)[0]
+    wanted = np.clip(np.rint(native_input(frame, spec) / 0.02) + 117, 0, 255)
+    assert found.dtype == np.uint8 and np.abs(found - wanted).max() <= 1
+
+
 def operators(engine: bytes) -> set[str]:
     return {node.op_type for node in onnx.load_from_string(engine).graph.node}
 
@@ -216,7 +234,10 @@ def test_stages_break_no_rule_of_tensorrt(format: PixelFormat, fit: Any) -> None
     assert findings(pre_stage(spec, format, 90, 161), [*planes, image], len(planes)) == []
     scores, output = Tensor(name="scores", shape=(1, 5, 8, 12), dtype="float16"), an_output(5, ignored=(1,))
     labels = Tensor(name=labels_name(output), shape=(1, 90, 161), dtype="uint8")
-    assert findings(post_stage(output, scores, spec, (90, 161)), [scores, labels], 1) == []
+    finite = Tensor(name=finite_name(output), shape=(1,))
+    stage = Stage(name="post", inputs=(Read("scores"),), outputs=(labels.name, finite.name))
+    graph = Graph(image="scores", tensors=(scores, labels, finite), stages=(stage,), outputs=(labels.name,))
+    assert lint_engine(onnx.load_from_string(post_stage(output, scores, spec, (90, 161))), stage, graph) == []
 
 
 def test_common_sizes_are_one_resize_and_gather_nothing() -> None:
@@ -225,7 +246,13 @@ def test_common_sizes_are_one_resize_and_gather_nothing() -> None:
     assert "Gather" not in operators(pre_stage(spec, "nv12", 180, 320)) | operators(pre_stage(spec, "rgb", 91, 161))
     scores = Tensor(name="scores", shape=(1, 5, 12, 16))
     for corners in ("half_pixel", "align_corners"):
-        assert operators(post_stage(an_output(5, corners=corners), scores, spec)) == {"Resize", "ArgMax", "Cast"}
+        assert operators(post_stage(an_output(5, corners=corners), scores, spec)) == {
+            "Resize",
+            "ArgMax",
+            "Cast",
+            "Abs",
+            "ReduceMean",
+        }
 
 
 @pytest.fixture(scope="module")
