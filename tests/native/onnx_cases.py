@@ -18,12 +18,20 @@ from onnx import TensorProto, helper, numpy_helper
 from runtime.plain_bundles import outputs_of
 
 from edge_vss.bundle import SCHEMA_VERSION, EngineRef, InputSpec, Manifest, Storage, Variant, write_bundle
+from edge_vss.export.pixel_variants import with_pixel_engines
 from edge_vss.graph import Graph, Stage, Tensor
 from edge_vss.schedule import Schedule
 
 PLAN_START = b"simulated plan\n"
 TENSORRT = "0.9.1.7"
-ELEMENTS = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
+ELEMENTS = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "uint8": TensorProto.UINT8,
+    "int8": TensorProto.INT8,
+}
+HALF = Storage(dtype="float16")
+INTEGER = Storage(dtype="int8", scale=1 / 127)
 
 
 class _StageFile:
@@ -44,6 +52,17 @@ class _StageFile:
         self.nodes.append(helper.make_node(operation, inputs, [name], **attributes))
         return name
 
+    def scaled(self, value: str, factor: float) -> str:
+        name = f"f{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.float32(factor), name))
+        return self.node("Mul", (value, name))
+
+    def read(self, name: str, tensor: Tensor) -> str:
+        """An input as real numbers."""
+        value = self.node("Cast", (name,), to=TensorProto.FLOAT)
+        stored = self.storage.get(tensor.name, HALF)
+        return self.scaled(value, stored.scale) if stored.dtype == "int8" else value
+
     def convolution(self, value: str, source: Tensor, channels: int, height: int) -> str:
         """To ``channels`` at ``height`` rows: down, up, or at the same size with a 3x3 kernel."""
         have, rows = source.shape[1], source.shape[2]
@@ -59,7 +78,7 @@ class _StageFile:
     def write(self) -> bytes:
         tensors = [self.graph.tensor(read.tensor) for read in self.stage.inputs]
         inputs = [self.value(f"in{i}", tensor) for i, tensor in enumerate(tensors)]
-        floats = [self.node("Cast", (item.name,), to=TensorProto.FLOAT) for item in inputs]
+        floats = [self.read(item.name, tensor) for item, tensor in zip(inputs, tensors, strict=True)]
         # Pixels come as 0..3; tanh keeps recurrences from growing.
         outputs = []
         for index, name in enumerate(self.stage.outputs):
@@ -69,6 +88,8 @@ class _StageFile:
             total = self.node("Tanh", (self.node("Sum", terms),))
             if len(out.shape) == 3:
                 total = self.node("ArgMax", (total,), axis=1, keepdims=0)
+            elif self.storage.get(name, HALF).dtype == "int8":
+                total = self.node("Round", (self.scaled(total, 1 / self.storage[name].scale),))
             outputs.append(self.value(f"out{index}", out))
             element = outputs[-1].type.tensor_type.elem_type
             self.nodes.append(helper.make_node("Cast", [total], [f"out{index}"], to=element))
@@ -78,9 +99,14 @@ class _StageFile:
         return bytes(model.SerializeToString())
 
 
-def write_onnx_bundle(path: Path, graph: Graph, schedules: Sequence[Schedule], half: Sequence[str]) -> list[bytes]:
-    """Write a bundle whose tensors named in ``half`` pass from stage to stage as float16; gives its engine files."""
-    storage = {name: Storage(dtype="float16") for name in half}
+def write_onnx_bundle(
+    path: Path, graph: Graph, schedules: Sequence[Schedule], storage: dict[str, Storage], pixels: bool = False
+) -> list[bytes]:
+    """Write a bundle whose tensors named in ``storage`` pass from stage to stage in that form; gives its engine files.
+
+    Args:
+        pixels: Whether it has pre- and post-processing engines for RGB frames of the network's size.
+    """
     files = {
         f"engines/{stage.name}.onnx": _StageFile(graph, stage, storage, seed).write()
         for seed, stage in enumerate(graph.stages)
@@ -99,6 +125,9 @@ def write_onnx_bundle(path: Path, graph: Graph, schedules: Sequence[Schedule], h
             for backend in ("onnxruntime", "tensorrt")
         ),
     )
+    if pixels:
+        manifest, more = with_pixel_engines(manifest, ("rgb", height, width), ("onnxruntime", "tensorrt"))
+        files |= more
     write_bundle(path, manifest, files)
     return list(files.values())
 
@@ -141,9 +170,10 @@ def write_onnx_cases(out: Path) -> None:
     ring, cycle = ring_graph(3)
     headed, branch = two_headed_graph()
     engines = [
-        *write_onnx_bundle(out / "chain", chain, chain_graph_schedules(chain), half=("deep",)),
-        *write_onnx_bundle(out / "ring", ring, [cycle], half=("key",)),
-        *write_onnx_bundle(out / "two-headed", headed, [branch], half=("memory", "drivable")),
+        *write_onnx_bundle(out / "chain", chain, chain_graph_schedules(chain), {"deep": HALF}),
+        *write_onnx_bundle(out / "pixels", chain, chain_graph_schedules(chain), {"deep": INTEGER}, pixels=True),
+        *write_onnx_bundle(out / "ring", ring, [cycle], {"key": HALF}),
+        *write_onnx_bundle(out / "two-headed", headed, [branch], {"memory": HALF, "drivable": HALF}),
     ]
     write_plans(out / "plans", engines)
     write_foreign_plans(out / "foreign-plans", engines)
