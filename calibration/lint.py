@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from edge_vss.bundle import Bundle, Storage
+from edge_vss.bundle.pixel_graph import pixel_stages
 from edge_vss.calibration.engine_view import EngineView
 from edge_vss.calibration.lint_rules import RULES
 from edge_vss.errors import BadInput
@@ -89,6 +90,10 @@ def lint_bundle(bundle: Bundle) -> LintReport:
             files[file] = None
             for finding in lint_engine(_loaded(bundle, file), stage, graph, variant.tensors):
                 found.append(FileFinding(variant.name, stage.name, file, finding))
+        for each in pixel_stages(bundle.manifest, variant):
+            files[each.file] = None
+            for finding in lint_engine(_loaded(bundle, each.file), each.stage, each.graph, variant.tensors):
+                found.append(FileFinding(variant.name, each.stage.name, each.file, finding))
     return LintReport(tuple(variant.name for variant in variants), tuple(files), tuple(found))
 
 

@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_vss.bundle import InputSpec, OutputSpec, Storage
+from edge_vss.bundle.pixel_graph import finite_name, labels_name, plane_names
 from edge_vss.export.proto import IR_VERSION, OPSET, finish_model
 from edge_vss.frame import PixelFormat, plane_shapes
 from edge_vss.geometry import AxisSamples, FitGeometry, fit_geometry, grid_samples, plane_samples
 from edge_vss.graph import Tensor
 from edge_vss.pixels import kept_channels, yuv_to_rgb
 
-__all__ = ["PLANES", "PixelKind", "finite_name", "labels_name", "post_stage", "pre_stage"]
+__all__ = ["FORMATS", "PixelKind", "post_stage", "pre_stage"]
 
-PLANES: dict[PixelFormat, tuple[str, ...]] = {"rgb": ("frame",), "bgr": ("frame",), "nv12": ("luma", "chroma")}
-"""Pixel format that ``pre_stage`` takes -> names of its inputs, one per plane."""
+FORMATS: tuple[PixelFormat, ...] = ("rgb", "bgr", "nv12")
+"""Pixel formats that ``pre_stage`` takes."""
 PixelKind = tuple[Literal["rgb", "bgr", "nv12"], int, int]
 """Format, height and width of camera frames."""
 HEIGHT_AXIS, WIDTH_AXIS = 2, 3
@@ -54,7 +55,7 @@ def pre_stage(
 
     Args:
         spec: Matrix and range of YUV frames among it.
-        format: One of ``PLANES``: ``rgb`` and ``bgr`` have one uint8 input ``frame`` (H, W, 3), ``nv12`` has ``luma``
+        format: One of ``FORMATS``: ``rgb`` and ``bgr`` have one uint8 input ``frame`` (H, W, 3), ``nv12`` has ``luma``
             (H, W) and ``chroma`` (ceil(H/2), ceil(W/2), 2), Cb before Cr.
         height: Of the frame, pixels, as ``width``.
         stored: How the variant stores the output: float32, float16, or integers, which are rounded as QuantizeLinear
@@ -67,10 +68,10 @@ def pre_stage(
     Raises:
         ValueError: No stage for this format.
     """
-    if format not in PLANES:
-        raise ValueError(f"no pre-processing stage for {format} frames; there are {', '.join(PLANES)}")
+    if format not in FORMATS:
+        raise ValueError(f"no pre-processing stage for {format} frames; there are {', '.join(FORMATS)}")
     shapes = plane_shapes(format, height, width)
-    inputs = [Tensor(name=name, shape=shape, dtype="uint8") for name, shape in zip(PLANES[format], shapes)]
+    inputs = [Tensor(name=name, shape=shape, dtype="uint8") for name, shape in zip(plane_names(format), shapes)]
     geometry, nodes = fit_geometry(height, width, spec), _Nodes()
     if format == "nv12":
         levels = _colours_of_yuv(nodes, inputs, geometry, spec)
@@ -112,16 +113,6 @@ def _letterboxed(nodes: _Nodes, levels: str, geometry: FitGeometry, pad: float) 
         return levels
     borders = nodes.constant([0, 0, inside.y, inside.x, 0, 0, *after], np.int64)
     return nodes.add("Pad", levels, borders, nodes.constant(pad))
-
-
-def labels_name(output: OutputSpec) -> str:
-    """What ``post_stage`` calls the label map."""
-    return f"{output.name}.labels"
-
-
-def finite_name(output: OutputSpec) -> str:
-    """What ``post_stage`` calls the number that is finite as long as the scores are."""
-    return f"{output.name}.finite"
 
 
 def post_stage(

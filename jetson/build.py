@@ -10,9 +10,11 @@ from types import ModuleType
 from typing import Any
 
 from edge_vss.bundle import Bundle, Variant, load_bundle
+from edge_vss.bundle.pixel_graph import pixel_stages
 from edge_vss.errors import BadInput, DeviceError
 from edge_vss.jetson.device import Device, find_device
 from edge_vss.jetson.golden_check import check_variant
+from edge_vss.jetson.pixel_check import check_pixels
 from edge_vss.jetson.plan_builder import build_plan, inspect_plan, usable_dla
 from edge_vss.jetson.plan_stage import load_cuda
 from edge_vss.jetson.plans import BuildOptions, PlanFolder
@@ -22,6 +24,8 @@ from edge_vss.verification import GoldenCheck
 
 __all__ = ["BuildReport", "StagePlan", "build_bundle"]
 
+PIXEL_PRECISION = "fp32"
+"""Of pre- and post-processing, whatever the network's: with tensor cores' shorter mantissas levels would be off."""
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share in [0, 1] that is behind."""
 
@@ -72,6 +76,8 @@ class BuildReport:
     options: BuildOptions
     plans: list[StagePlan] = field(default_factory=list)
     checks: list[GoldenCheck] = field(default_factory=list)
+    pixel_problems: list[str] = field(default_factory=list)
+    """What is wrong with plans of pre- and post-processing, one line each."""
     not_checked: str = ""
     """Why the golden sequences were not played; empty where they were."""
 
@@ -82,7 +88,9 @@ class BuildReport:
             f"stage {plan.stage!r} of variant {plan.variant!r} {plan.refused}" for plan in self.plans if plan.refused
         ]
         wrong = [f"{check.variant}/{check.report.schedule}" for check in self.checks if not check.report.passed]
-        return plans + ([f"golden sequences do not come out: {', '.join(wrong)}"] if wrong else [])
+        return (
+            plans + self.pixel_problems + ([f"golden sequences do not come out: {', '.join(wrong)}"] if wrong else [])
+        )
 
 
 def build_bundle(
@@ -115,11 +123,12 @@ def build_bundle(
     report = BuildReport(
         bundle=bundle.path, tensorrt=trt.__version__, device=device, folder=folder.path, options=options
     )
-    steps = len(variants) * (len(bundle.manifest.graph.stages) + int(check))
+    engines = {variant.name: _engines(bundle, variant) for variant in variants}
+    steps = sum(len(found) for found in engines.values()) + len(variants) * int(check)
     for variant in variants:
-        for stage in variant.engines:
-            share = _part(progress, f"{variant.name}: {stage}", len(report.plans), steps)
-            report.plans.append(_stage_plan(trt, folder, bundle, variant, stage, options, share))
+        for engine in engines[variant.name]:
+            share = _part(progress, f"{variant.name}: {engine.stage}", len(report.plans), steps)
+            report.plans.append(_plan(trt, folder, bundle, engine, options, share))
     if check and not report.refused:
         _check(trt, bundle, variants, report, progress)
     elif check:
@@ -145,31 +154,49 @@ def _variants(bundle: Bundle, check: bool) -> list[Variant]:
     return found
 
 
+@dataclass(frozen=True)
+class _Engine:
+    """An engine file to make a plan of."""
+
+    variant: str
+    stage: str
+    file: str
+    precision: str
+
+
+def _engines(bundle: Bundle, variant: Variant) -> list[_Engine]:
+    """Stages, then pixel engines."""
+    stages = [_Engine(variant.name, stage, engine.file, variant.precision) for stage, engine in variant.engines.items()]
+    pixels = [
+        _Engine(variant.name, each.stage.name, each.file, PIXEL_PRECISION)
+        for each in pixel_stages(bundle.manifest, variant)
+    ]
+    return stages + pixels
+
+
 def _part(progress: Progress, doing: str, done: int, steps: int) -> Callable[[float], None]:
     """Progress inside one step of the whole; says at once what has begun."""
     progress(doing, done / steps)
     return lambda share: progress(doing, (done + share) / steps)
 
 
-def _stage_plan(
+def _plan(
     trt: ModuleType,
     folder: PlanFolder,
     bundle: Bundle,
-    variant: Variant,
-    stage: str,
+    engine: _Engine,
     options: BuildOptions,
     progress: Callable[[float], None],
 ) -> StagePlan:
-    """The plan of one stage, from the folder or built."""
-    file = variant.engines[stage].file
-    where, onnx = f"{bundle.path}/{file}", bundle.read(file)
-    path = folder.plan(onnx, variant.precision, options)
+    """The plan of one engine file, from the folder or built."""
+    where, onnx = f"{bundle.path}/{engine.file}", bundle.read(engine.file)
+    path = folder.plan(onnx, engine.precision, options)
     plan, origin, seconds = folder.read_plan(path), "cached", 0.0
     layers = inspect_plan(trt, plan, options.dla)[0] if plan else None
     if layers is None:
         origin, begin = "rebuilt" if plan else "built", time.perf_counter()
         plan, timing = build_plan(
-            trt, onnx, where=where, precision=variant.precision, options=options,
+            trt, onnx, where=where, precision=engine.precision, options=options,
             timing=folder.read_timing(), progress=progress,
         )  # fmt: skip
         seconds = time.perf_counter() - begin
@@ -178,14 +205,14 @@ def _stage_plan(
             raise DeviceError(f"{where}: TensorRT {trt.__version__} does not load the plan it has built: {reason}")
         if timing:
             folder.write_timing(timing)
-    refused = refusal(variant.precision, layers)
+    refused = refusal(engine.precision, layers)
     if refused:
         path.unlink(missing_ok=True)
     elif origin != "cached":
         folder.write(path, plan)
     return StagePlan(
-        variant=variant.name, stage=stage, precision=variant.precision, path=path, origin=origin, seconds=seconds,
-        bytes=len(plan), layers=layers, refused=refused,
+        variant=engine.variant, stage=engine.stage, precision=engine.precision, path=path, origin=origin,
+        seconds=seconds, bytes=len(plan), layers=layers, refused=refused,
     )  # fmt: skip
 
 
@@ -202,3 +229,4 @@ def _check(trt: ModuleType, bundle: Bundle, variants: list[Variant], report: Bui
         share = _part(progress, f"{variant.name}: golden sequences", place, steps)
         found = check_variant(trt, cuda, bundle, variant, plans, dla=report.options.dla, progress=share)
         report.checks += [GoldenCheck(variant.name, each) for each in found]
+        report.pixel_problems += check_pixels(trt, cuda, bundle, variant, plans, dla=report.options.dla)

@@ -55,8 +55,8 @@ def test_what_an_export_writes_is_lawful(cli: Cli, exported: Path, variants: lis
     done = cli("inspect", exported, "--lint", "--json", "-")
     assert done.code == 0, done.err
     assert done.json["findings"] == [] and done.json["variants"] == variants
-    assert len(set(done.json["files"])) == 12
-    assert done.err.strip() == "12 files, 0 findings"
+    assert len(set(done.json["files"])) == 14
+    assert done.err.strip() == "14 files, 0 findings"
 
 
 def test_a_broken_rule_is_bad_input(cli: Cli, exported: Path, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_broken_rule_is_bad_input(cli: Cli, exported: Path, tmp_path: Path) ->
     done = cli("inspect", bundle, "--lint", "--json", "-")
     assert done.code == 3
     last = done.err.strip().splitlines()[-1]
-    assert last.startswith(f"edge-vss: {bundle}: 12 files, ")
+    assert last.startswith(f"edge-vss: {bundle}: 14 files, ")
     findings = done.json["findings"]
     assert {one["file"] for one in findings} == {DAMAGED} and {one["rule"] for one in findings} == {"symmetric-int8"}
     assert all(findings[0][key] in done.err for key in ("file", "node", "rule", "text"))

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_vss.bundle import ClassInfo, InputSpec, OutputSpec, Storage, load_bundle
+from edge_vss.bundle.pixel_graph import finite_name, labels_name, plane_names
 from edge_vss.calibration.lint import Finding, lint_engine
 from edge_vss.data.datasets import open_dataset
 from edge_vss.deploy import deploy
-from edge_vss.export.pixel_stages import PLANES, finite_name, labels_name, post_stage, pre_stage
+from edge_vss.export.pixel_stages import FORMATS, post_stage, pre_stage
 from edge_vss.frame import Frame, PixelFormat, plane_shapes
 from edge_vss.graph import Graph, Read, Stage, Tensor
 from edge_vss.pixels import label_map, network_label_map, preprocess
@@ -68,7 +69,7 @@ def levels_apart(one: NDArray[Any], other: NDArray[Any], spec: InputSpec) -> flo
 @pytest.mark.parametrize("range_", ["limited", "full"])
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
 @pytest.mark.parametrize("fit", FITS)
-@pytest.mark.parametrize("format", PLANES)
+@pytest.mark.parametrize("format", FORMATS)
 def test_inputs_are_those_of_the_native_kernel(format: PixelFormat, fit: Any, matrix: Any, range_: Any) -> None:
     for size, network in (((72, 128), (48, 96)), ((91, 163), (64, 57)), ((30, 41), (77, 96)), ((48, 96), (48, 96))):
         spec = InputSpec(
@@ -82,7 +83,7 @@ def test_inputs_are_those_of_the_native_kernel(format: PixelFormat, fit: Any, ma
 
 @settings(deadline=None, max_examples=120)
 @given(
-    st.sampled_from(list(PLANES)),
+    st.sampled_from(FORMATS),
     st.sampled_from(FITS),
     st.tuples(sides, sides),
     st.tuples(sides, sides),
@@ -225,11 +226,11 @@ def findings(engine: bytes, tensors: list[Tensor], count: int) -> list[Finding]:
 
 
 @pytest.mark.parametrize("fit", FITS)
-@pytest.mark.parametrize("format", PLANES)
+@pytest.mark.parametrize("format", FORMATS)
 def test_stages_break_no_rule_of_tensorrt(format: PixelFormat, fit: Any) -> None:
     spec = InputSpec(height=64, width=96, fit=fit, matrix="bt709", mean=MEAN, std=STD)
     shapes = plane_shapes(format, 90, 161)
-    planes = [Tensor(name=name, shape=shape, dtype="uint8") for name, shape in zip(PLANES[format], shapes)]
+    planes = [Tensor(name=name, shape=shape, dtype="uint8") for name, shape in zip(plane_names(format), shapes)]
     image = Tensor(name="image", shape=(1, 3, 64, 96))
     assert findings(pre_stage(spec, format, 90, 161), [*planes, image], len(planes)) == []
     scores, output = Tensor(name="scores", shape=(1, 5, 8, 12), dtype="float16"), an_output(5, ignored=(1,))
@@ -242,7 +243,7 @@ def test_stages_break_no_rule_of_tensorrt(format: PixelFormat, fit: Any) -> None
 
 def test_common_sizes_are_one_resize_and_gather_nothing() -> None:
     spec = InputSpec(height=96, width=128)
-    assert all("Resize" in operators(pre_stage(spec, name, 180, 320)) for name in PLANES)
+    assert all("Resize" in operators(pre_stage(spec, name, 180, 320)) for name in FORMATS)
     assert "Gather" not in operators(pre_stage(spec, "nv12", 180, 320)) | operators(pre_stage(spec, "rgb", 91, 161))
     scores = Tensor(name="scores", shape=(1, 5, 12, 16))
     for corners in ("half_pixel", "align_corners"):

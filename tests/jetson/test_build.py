@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -14,10 +15,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge_vss.bundle import Golden, Storage, load_bundle
+from edge_vss.bundle import Golden, Storage, load_bundle, write_bundle
 from edge_vss.cli import main
 from edge_vss.deploy import deploy
 from edge_vss.errors import BadInput, DeviceError
+from edge_vss.export.pixel_stages import pre_stage
+from edge_vss.export.pixel_variants import with_pixel_engines
 from edge_vss.jetson.build import build_bundle
 from edge_vss.jetson.plans import BuildOptions, plans_path
 
@@ -287,3 +290,41 @@ def test_what_export_writes_for_tensorrt_builds_and_comes_out(
     }
     assert all(check.report.passed for check in report.checks)
     assert not state.memory and not state.contexts
+
+
+def with_pixels(source: Path, out: Path, format: Literal["rgb", "bgr", "nv12"], change: bytes | None = None) -> Path:
+    """``source`` with pixel engines in its variant for TensorRT; ``change`` takes the place of ``pre``."""
+    bundle = load_bundle(source)
+    manifest, files = with_pixel_engines(bundle.manifest, (format, 90, 120), ["tensorrt-fp32"])
+    pixels = manifest.variants[1].pixels
+    assert pixels is not None
+    if change is not None:
+        files[pixels.pre] = change
+    write_bundle(out, manifest, {**{name: bundle.read(name) for name in bundle.manifest.files}, **files})
+    return out
+
+
+@pytest.mark.parametrize("format", ["rgb", "nv12"])
+def test_pixel_engines_are_built_and_checked_with_the_stages(
+    machine: Machine, plain: Path, plans: Path, tmp_path: Path, format: Literal["rgb", "nv12"]
+) -> None:
+    state = machine()
+    path = with_pixels(plain, tmp_path / "pixels.bundle", format)
+    report = build_bundle(path)
+    pixels = load_bundle(path).manifest.variants[1].pixels
+    assert pixels is not None and report.refused == [] and report.not_checked == ""
+    assert [plan.stage for plan in report.plans[-2:]] == ["pre", f"post.{next(iter(pixels.post))}"]
+    for file in (pixels.pre, *pixels.post.values()):
+        digest = hashlib.sha256(load_bundle(path).read(file)).hexdigest()
+        assert [one.name for one in plans.glob(f"{digest}.*.fp32.*.plan")]
+    assert not state.memory and not state.contexts
+
+
+def test_a_pixel_plan_that_computes_something_else_is_refused(machine: Machine, plain: Path, tmp_path: Path) -> None:
+    machine()
+    bundle = load_bundle(plain)
+    spec = msgspec.structs.replace(bundle.manifest.input, mean=(50.0, 0.0, 0.0))
+    other = pre_stage(spec, "rgb", 90, 120, image=bundle.manifest.graph.image)
+    report = build_bundle(with_pixels(plain, tmp_path / "pixels.bundle", "rgb", other))
+    (problem,) = report.pixel_problems
+    assert "grey levels off" in problem and problem in report.refused
