@@ -16,6 +16,8 @@ from edge_vss.graph import Graph
 
 __all__ = ["bundle_functions", "engine_function", "open_session", "stored_functions"]
 
+onnxruntime.disable_telemetry_events()  # what a user's networks look like is nobody else's business
+
 
 def open_session(engine: bytes, *, name: str = "engine", threads: int = 0, emulated: bool = False) -> Any:
     """An ``onnxruntime.InferenceSession`` on the CPU.

@@ -50,6 +50,7 @@ class OnnxTeacher:
     def __init__(self, path: Path) -> None:
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()
         if not path.is_file():
             raise BadInput(f"no teacher at {path}")
         try:

@@ -4,31 +4,18 @@
 #include <cstring>
 #include <thread>
 
+#include "frames.h"
+#include "variant_choice.h"
+
 namespace evss {
 
 namespace {
-
-constexpr uint32_t kMaxSide = 16384;
 
 InputType input_type(evss_dtype dtype) {
   if (dtype == EVSS_FLOAT32) return InputType::kFloat32;
   if (dtype == EVSS_UINT8) return InputType::kUint8;
   if (dtype == EVSS_INT8) return InputType::kInt8;
   throw bad_bundle(std::string("the image tensor is stored as ") + dtype_name(dtype) + "; want float32, uint8 or int8");
-}
-
-FrameView view_of(const evss_frame& frame) {
-  FrameView view;
-  view.format = static_cast<PixelFormat>(frame.format);
-  view.width = static_cast<int>(frame.width);
-  view.height = static_cast<int>(frame.height);
-  for (int i = 0; i < 3; ++i) {
-    view.planes[i] = frame.planes[i];
-    view.strides[i] = frame.strides[i];
-  }
-  view.matrix = static_cast<ColourMatrix>(frame.matrix);
-  view.range = static_cast<ColourRange>(frame.range);
-  return view;
 }
 
 // By tensor: whether the host writes it (the image) or reads it (outputs, and what adaptive clocks look at).
@@ -57,44 +44,18 @@ Pipeline::Pipeline(const std::string& path, const PipelineOptions& options)
 
 void Pipeline::load(const PipelineOptions& options) {
   const Manifest& manifest = bundle_.manifest();
-  std::string why_not;
-  std::unique_ptr<Backend> backend;
-  for (const Variant& variant : manifest.variants) {
-    const bool fits = (options.backend.empty() || options.backend == variant.backend) &&
-                      (options.precision.empty() || options.precision == variant.precision);
-    if (!fits) {
-      why_not += why_not.empty() ? "" : "; ";
-      why_not += "'" + variant.name + "' is " + variant.backend + " " + variant.precision;
-      continue;
-    }
-    try {
-      backend = make_backend(variant.backend, options.backend_options);
-      variant_ = &variant;
-      break;
-    } catch (const Error& error) {
-      if (!options.backend.empty()) throw;
-      why_not += std::string(why_not.empty() ? "" : "; ") + "'" + variant.name + "': " + error.what();
-    }
-  }
-  if (!variant_) throw Error(EVSS_UNAVAILABLE, "no variant of the bundle can run as asked: " + why_not);
+  ChosenVariant chosen = choose_variant(manifest, options.backend, options.precision, options.backend_options);
+  variant_ = chosen.variant;
   std::vector<Schedule> schedules = schedules_of(manifest, *variant_);
-  int first = 0, lanes = 1;
-  for (size_t i = 0; i < schedules.size() && !options.schedule.empty(); ++i) {
-    if (schedules[i].name == options.schedule) break;
-    first = static_cast<int>(i) + 1;
-  }
-  if (first == static_cast<int>(schedules.size())) {
-    std::string known;
-    for (const Schedule& schedule : schedules) known += (known.empty() ? "" : ", ") + schedule.name;
-    throw Error(EVSS_INVALID_ARGUMENT, "unknown schedule '" + options.schedule + "'; the bundle has: " + known);
-  }
+  const int first = options.schedule.empty() ? 0 : schedule_named(schedules, options.schedule);
+  int lanes = 1;
   // Stages that read late values can run side by side: they share the threads out.
   if (schedules[first].any_delay) {
     lanes += static_cast<int>(
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
-  stages_ = std::make_unique<Stages>(bundle_, *variant_, std::move(backend), slots,
+  stages_ = std::make_unique<Stages>(bundle_, *variant_, std::move(chosen.backend), slots,
                                      tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes));
   const int workers = std::min(threads_, static_cast<int>(manifest.graph.stages.size())) - 1;
   scheduler_ = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages_, slots, workers);
@@ -147,24 +108,6 @@ void Pipeline::info(evss_info* info) const {
   info->backend_version = backend_version_.c_str();
 }
 
-// Why a frame cannot be taken, or nullptr.
-const char* Pipeline::refusal(const evss_frame& frame) const {
-  if (frame.struct_size < sizeof(evss_frame)) return "frame.struct_size is not set; call evss_frame_init first";
-  if (frame.format > EVSS_GREY) return "frame.format is not an evss_format";
-  if (frame.matrix > EVSS_BT709 || frame.range > EVSS_FULL) return "frame.matrix or frame.range is not known";
-  if (frame.width < 1 || frame.height < 1 || frame.width > kMaxSide || frame.height > kMaxSide)
-    return "frame size is not within 1..16384";
-  const PixelFormat format = static_cast<PixelFormat>(frame.format);
-  for (int i = 0; i < plane_count(format); ++i) {
-    if (!frame.planes[i]) return "a plane of the frame is NULL";
-    if (frame.strides[i] < static_cast<uint32_t>(plane_row_bytes(format, i, static_cast<int>(frame.width))))
-      return "a stride of the frame is shorter than its row";
-  }
-  if (seen_ && frame.pts_us <= last_pts_us_) return "pts_us must increase";
-  if (seen_ && frame.sequence <= last_sequence_) return "sequence must increase";
-  return nullptr;
-}
-
 evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
   if (finished_) {
     *why = "no frame can follow evss_finish";
@@ -172,7 +115,10 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
   }
   if (pending_) return EVSS_AGAIN;
   const double begin = now_ms();
-  if (const char* reason = refusal(frame)) {
+  const char* reason = frame_problem(frame);
+  if (!reason && seen_ && frame.pts_us <= last_pts_us_) reason = "pts_us must increase";
+  if (!reason && seen_ && frame.sequence <= last_sequence_) reason = "sequence must increase";
+  if (reason) {
     ++refused_;
     *why = reason;
     if (seen_ && frame.pts_us <= last_pts_us_)
@@ -352,12 +298,7 @@ void Pipeline::reset() {
 }
 
 void Pipeline::set_schedule(const std::string& name) {
-  for (size_t i = 0; i < schedule_names_.size(); ++i) {
-    if (name == schedule_names_[i]) return scheduler_->set_schedule(static_cast<int>(i));
-  }
-  std::string known;
-  for (const char* schedule : schedule_names_) known += (known.empty() ? "" : ", ") + std::string(schedule);
-  throw Error(EVSS_INVALID_ARGUMENT, "unknown schedule '" + name + "'; the bundle has: " + known);
+  scheduler_->set_schedule(schedule_named(bundle_.manifest().schedules, name));
 }
 
 void Pipeline::read_tensor(const std::string& name, void* out, size_t bytes) {

@@ -41,7 +41,6 @@ class Pipeline {
 
   void load(const PipelineOptions& options);
   void describe();
-  const char* refusal(const evss_frame& frame) const;
   void fit_to(const FrameView& view);
   bool compute(const FrameView& view, const evss_frame& frame, Status* status);
   bool load_image(const FrameView& view, int slot, bool alone, Status* status);
