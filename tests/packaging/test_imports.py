@@ -27,6 +27,7 @@ PUBLIC = {
         "InputSpec",
         "Manifest",
         "OutputSpec",
+        "PixelEngines",
         "Storage",
         "Variant",
         "check_manifest",
