@@ -37,7 +37,8 @@ typedef enum evss_status {
   EVSS_BACKEND_FAILED = -2,   /* an engine failed; the stream state was reset */
   EVSS_BAD_BUNDLE = -3,       /* the bundle is missing, changed, of another version or inconsistent */
   EVSS_UNAVAILABLE = -4,      /* the backend, library or variant asked for is not there */
-  EVSS_INTERNAL = -5          /* a fault of the library, memory included */
+  EVSS_INTERNAL = -5,         /* a fault of the library, memory included */
+  EVSS_SOURCE_LOST = -6       /* a camera or file gave no frames and attempts to reopen it were used up */
 } evss_status;
 
 typedef enum evss_format { EVSS_NV12, EVSS_I420, EVSS_YUYV, EVSS_BGR, EVSS_RGB, EVSS_GREY } evss_format;
@@ -71,7 +72,15 @@ typedef struct evss_frame {
   uint32_t matrix, range;   /* evss_matrix, evss_range; YUV only */
   int64_t pts_us;           /* capture clock, microseconds, strictly increasing between resets */
   uint64_t sequence;        /* counts camera frames, dropped ones included; strictly increasing between resets */
+  int64_t captured_ns;      /* CLOCK_MONOTONIC when the camera took the picture, or when it was due; 0 = not known */
+  uint32_t suspect;         /* evss_suspect: why the picture may not show the scene; 0 = nothing found */
+  uint32_t reserved;
 } evss_frame;
+typedef enum evss_suspect {
+  EVSS_SUSPECT_FROZEN = 1u << 0, /* the same bytes as the frame before, again and again */
+  EVSS_SUSPECT_BLACK = 1u << 1,
+  EVSS_SUSPECT_GREEN = 1u << 2 /* chroma of an unwritten YUV buffer */
+} evss_suspect;
 EVSS_API void evss_frame_init(evss_frame* frame);
 
 /* ---- Opening --------------------------------------------------------------------------------------------------- */
@@ -168,6 +177,35 @@ EVSS_API evss_status evss_reset(evss_pipeline* pipeline);
 EVSS_API evss_status evss_set_schedule(evss_pipeline* pipeline, const char* schedule);
 /* Copies the value a graph tensor had after the last frame. `bytes` must be its exact size as stored. */
 EVSS_API evss_status evss_read_tensor(evss_pipeline* pipeline, const char* tensor, void* out, size_t bytes);
+
+/* ---- Sources --------------------------------------------------------------------------------------------------- */
+
+typedef struct evss_source_stats {
+  uint32_t struct_size;
+  uint32_t reserved;
+  uint64_t delivered;       /* frames handed out */
+  uint64_t dropped_newer;   /* a newer frame took the slot before anyone asked */
+  uint64_t dropped_damaged; /* buffers of the wrong size or without a picture */
+  uint64_t timeouts, errors, rebuilds;
+  uint64_t frozen, black, green; /* suspect frames among those handed out */
+} evss_source_stats;
+
+/* Where frames come from: a camera or file opened by the library, or something of your own. A source is used by one
+ * thread at a time. `next` waits at most timeout_ms for a frame that was not handed out yet: EVSS_OK fills *frame,
+ * whose planes stay as they are until release; EVSS_AGAIN: none yet, also while a camera is being reopened;
+ * EVSS_END_OF_STREAM; or a negative status with a line in `error`. At least four frames may be held unreleased. */
+typedef struct evss_source {
+  uint32_t struct_size;
+  int32_t live; /* 1: a camera, the newest frame wins; 0: a file, which waits for its reader */
+  uint32_t width, height;
+  double fps; /* nominal; 0 = not known */
+  void* user;
+  evss_status (*next)(void* user, uint32_t timeout_ms, evss_frame* frame, char* error, size_t error_size);
+  void (*release)(void* user, evss_frame* frame);
+  void (*stats)(void* user, evss_source_stats* stats); /* from any thread */
+  void (*interrupt)(void* user); /* from any thread: a waiting `next` returns EVSS_AGAIN at once */
+  void (*close)(void* user);
+} evss_source;
 
 /* ---- Pixels ---------------------------------------------------------------------------------------------------- */
 
