@@ -143,7 +143,7 @@ class VariantMaker:
         """Of ``tensors``, those that cross from stage to stage as integers: a quantised node reads them first."""
         free, touched = self.free_boundaries, {}
         for name, engine in self.engines.items():
-            nodes = StageNodes(onnx.load_from_string(engine), free, kept.get(name, ()))
+            nodes = StageNodes(onnx.load_from_string(engine), free, kept.get(name, ()), form.fewest_inputs)
             touched[name] = set(nodes.tensors())
         stored = {}
         for tensor in tensors:
