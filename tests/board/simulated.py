@@ -27,14 +27,13 @@ def steady(power_mw: float) -> Waveform:
     return lambda time_s: power_mw
 
 
+TEN_WATTS = steady(10_000.0)
+
+
 class SimulatedBoard:
-    """Writes the files of a machine; ``step`` sets them to a moment, ``running`` does so in a thread.
+    """Writes the files of a machine; ``step`` sets them to a moment, ``running`` does so in a thread."""
 
-    ``shares`` overrides what part of the module's power a rail carries, by a function of time where a test wants more
-    than a constant.
-    """
-
-    def __init__(self, root: Path, machine: Machine, waveform: Waveform = steady(10_000.0), *, start: int = 0) -> None:
+    def __init__(self, root: Path, machine: Machine, waveform: Waveform = TEN_WATTS, *, start: int = 0) -> None:
         """Lay out the files; ``start`` numbers the start of the machine, and with it how sensors are numbered."""
         self.root, self.machine, self.waveform = root, machine, waveform
         self._power: list[tuple[Path, int, float]] = []  # current or power file, voltage in mV, share

@@ -184,7 +184,7 @@ def test_an_empty_machine_has_no_power_sensors(tmp_path: Path) -> None:
     assert find_power(tmp_path) is None
 
 
-# ---- energy counters of PCs --------------------------------------------------------------------------------------------
+# ---- energy counters of PCs ------------------------------------------------------------------------------------------
 
 RANGE_UJ = 10_000_000
 
