@@ -16,6 +16,6 @@ def doctor(json: JsonOption = None) -> None:
 
     report = Report(json)
     checks = examine()
-    rows = [(check.name, "ok" if check.ok else "missing", check.found, check.fix) for check in checks]
+    rows = [(check.name, check.state, check.found, check.fix) for check in checks]
     report.print(make_table("This machine", ("what", "", "found", "to mend it"), rows))
     report.write_json({"checks": [check.as_dict() for check in checks]})
