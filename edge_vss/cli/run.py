@@ -59,6 +59,7 @@ def run(
 
     Example: [bold]edge-vss run street.bundle drive.mp4 --schedule adaptive --output labelled.mp4[/bold]
     """
+    from edge_vss.jetson.notify import Notifier
     from edge_vss.labelling import label_frames, open_run
     from edge_vss.run_stats import RunStats
 
@@ -76,9 +77,15 @@ def run(
     ) as opened:
         info = opened.pipeline.info
         stats = RunStats(stages=tuple(name for name, _ in info.stages), damage=opened.source.damage)
+        service = Notifier()
         facts = {"backend": info.backend, "schedule": info.schedule, "precision": info.precision}
         try:
-            with _live_table(f"{info.name}: {info.schedule}, {info.backend} {info.precision}") as observe:
+            with _live_table(f"{info.name}: {info.schedule}, {info.backend} {info.precision}") as draw:
+
+                def observe(stats: RunStats) -> None:
+                    service.alive()
+                    draw(stats)
+
                 label_frames(
                     opened.pipeline,
                     opened.source,
@@ -92,6 +99,8 @@ def run(
             if stats.frames:
                 _print(report, {**stats.as_dict(), **facts}, opened.targets)
             raise
+        finally:
+            service.stopping()
         _print(report, {**stats.as_dict(), **facts}, opened.targets)
 
 
