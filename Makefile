@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint native pytest bench install stubs clean tensorrt-headers-check
+.PHONY: demo test lint native pytest test-programs bench install stubs clean tensorrt-headers-check
 
 BIN := $(abspath $(VENV))/bin
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
@@ -101,7 +101,17 @@ build/tensorrt-bindings/.fetched: tests/jetson/bindings.py $(VENV)/.installed
 	$(BIN)/python tests/jetson/bindings.py
 	touch $@
 
-pytest: $(VENV)/.installed build/tensorrt-bindings/.fetched
+# Programs that look over the files of the systemd service; without them those tests are skipped.
+TEST_PROGRAMS := shellcheck:shellcheck systemd-analyze:systemd
+
+test-programs:
+	@missing=(); for each in $(TEST_PROGRAMS); do command -v $${each%:*} >/dev/null || missing+=($${each#*:}); done; \
+	if [ $${#missing[@]} = 0 ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get install -y -qq $${missing[@]} || { apt-get update -qq && apt-get install -y -qq $${missing[@]}; }; \
+	else echo "some tests need more: sudo apt-get install $${missing[*]}"; fi
+
+pytest: $(VENV)/.installed build/tensorrt-bindings/.fetched test-programs
 	EDGE_VSS_DATA="$${EDGE_VSS_DATA:-$(DATA)}" $(BIN)/pytest -q
 
 bench: $(VENV)/.installed
