@@ -1,6 +1,7 @@
 # make demo   its own environment; exports the zoo's clockwork student and shows every schedule on generated video
 # make test   everything that must hold: style, types, import rules, native tests under sanitizers, Python tests
 # make lint | native | pytest | bench   parts of it
+# make test-board   what is known of boards, over simulated ones
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ JOBS ?= $(shell nproc)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint native pytest test-programs bench install stubs clean tensorrt-headers-check
+.PHONY: demo test lint native pytest test-programs test-board bench install stubs clean tensorrt-headers-check
 
 BIN := $(abspath $(VENV))/bin
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
@@ -113,6 +114,10 @@ test-programs:
 
 pytest: $(VENV)/.installed build/tensorrt-bindings/.fetched test-programs
 	EDGE_VSS_DATA="$${EDGE_VSS_DATA:-$(DATA)}" $(BIN)/pytest -q
+
+# Boards without hardware: simulated ones, and TensorRT's two halves. A part of pytest.
+test-board: $(VENV)/.installed build/tensorrt-bindings/.fetched test-programs
+	$(BIN)/pytest -q tests/board tests/jetson
 
 bench: $(VENV)/.installed
 	for script in pixels scheduler; do $(BIN)/python benchmarks/$$script.py --json build/$$script.json; done
