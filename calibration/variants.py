@@ -153,7 +153,9 @@ class VariantMaker:
             for histogram in histograms:
                 seen.merge(histogram)
             if seen.filled:
-                stored[tensor] = form.storage(seen.range(self.method))
+                last = form.channels_last and tensor != self.graph.image and len(self.graph.tensor(tensor).shape) == 4
+                storage = form.storage(seen.range(self.method))
+                stored[tensor] = msgspec.structs.replace(storage, channels_last=last)
         return stored
 
     def _half_boundaries(self) -> dict[str, Storage]:
