@@ -38,7 +38,7 @@ $(VENV)/.tools: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 # Capture is compiled where GStreamer's headers are, so they come before the package; without them it is left out.
 GSTREAMER := libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-  gstreamer1.0-plugins-bad
+  gstreamer1.0-plugins-bad gstreamer1.0-libav libgstrtspserver-1.0-dev
 
 $(VENV)/.gstreamer: | $(VENV)/bin/python
 	@if pkg-config --exists gstreamer-app-1.0 gstreamer-video-1.0 2>/dev/null && dpkg -s $(GSTREAMER) >/dev/null 2>&1; then :; \

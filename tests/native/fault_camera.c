@@ -1,10 +1,12 @@
 /* nvarguscamerasrc and nvvidconv as tests need them; see fault_camera.h. EVSS_FAULTS=30:error:500,90:stall:800 plays
- * faults without a test's help: at the camera's 30th picture an error for 500 ms, and so on. */
+ * faults without a test's help: at the camera's 30th picture an error for 500 ms, and so on. EVSS_CAMERA_LOG names a
+ * file that gets a line per session: "ended" by EOS, or "left behind". */
 #include "fault_camera.h"
 
 #include <gst/base/gstbasetransform.h>
 #include <gst/base/gstpushsrc.h>
 #include <gst/video/video.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +125,12 @@ static gboolean fault_src_stop(GstBaseSrc* base) {
   camera.in_use = 0;
   camera.stale = !self->said_eos;
   g_mutex_unlock(&lock);
+  const char* log = getenv("EVSS_CAMERA_LOG");
+  FILE* file = log ? fopen(log, "a") : NULL;
+  if (file) {
+    fprintf(file, "%s\n", self->said_eos ? "ended" : "left behind");
+    fclose(file);
+  }
   return TRUE;
 }
 

@@ -52,12 +52,13 @@ void refuse_mode(const evss_source_options& options, const std::string& uri) {
 }
 
 Description csi(const std::string& uri, const evss_source_options& options) {
+  const std::string camera = std::to_string(camera_number(uri));
   require_elements({"nvarguscamerasrc", "nvvidconv"}, "they come with JetPack; apt-get install nvidia-l4t-gstreamer");
   const Size size = wanted_size(options);
   Description found;
   found.kind = Kind::kCsi;
   found.fps = size.fps;
-  found.text = "nvarguscamerasrc name=src sensor-id=" + std::to_string(camera_number(uri));
+  found.text = "nvarguscamerasrc name=src sensor-id=" + camera;
   if (options.sensor_mode >= 0) found.text += " sensor-mode=" + std::to_string(options.sensor_mode);
   found.text += " ! video/x-raw(memory:NVMM)," + size.caps() +
                 ",format=(string)NV12 ! nvvidconv flip-method=" + std::to_string(options.flip_method) +
@@ -67,6 +68,7 @@ Description csi(const std::string& uri, const evss_source_options& options) {
 }
 
 Description v4l2(const std::string& uri, const evss_source_options& options) {
+  const std::string device = device_path(uri);
   require_elements({"v4l2src", "jpegdec"}, "apt-get install gstreamer1.0-plugins-good");
   const Size size = wanted_size(options);
   const std::string raw = "video/x-raw,format=(string){NV12,I420,YUY2}", jpeg = "image/jpeg";
@@ -77,7 +79,7 @@ Description v4l2(const std::string& uri, const evss_source_options& options) {
   found.kind = Kind::kV4l2;
   found.fps = options.fps;
   found.property = "device";
-  found.value = device_path(uri);
+  found.value = device;
   found.text = "v4l2src name=src ! capsfilter caps=\"" + caps + "\" ! " + decoded(options);
   found.advice = "check that it is plugged in, that no other program uses it, and that you are in group video";
   return found;

@@ -30,7 +30,7 @@ std::vector<Choice> choices(const std::string& key, const std::string& kbps, con
       {"avenc_mpeg4", "", "bitrate=" + bps + " gop-size=" + key + " max-bframes=0", " ! mpeg4videoparse", true},
       {"vp8enc", "", "target-bitrate=" + bps + " keyframe-max-dist=" + key + " deadline=1 cpu-used=8 lag-in-frames=0",
        "", false},
-      {"jpegenc", "", "quality=90", "", true},
+      {"jpegenc", "", "quality=90", "", false},
   };
 }
 
