@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class NativeSource:
             StopIteration: A file has ended.
             DeviceError: The camera is lost: attempts to reopen it were used up.
         """
-        found = self._native.next(timeout_ms)
+        found: Any = self._native.next(timeout_ms)
         if found is None:
             return None
         bits = found.pop("suspect")

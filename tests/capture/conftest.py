@@ -67,9 +67,9 @@ def without(folder: Path, *names: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def in_child() -> Callable[..., dict[str, object]]:
-    """Runs Python in a process of its own, as GStreamer looks at its environment once; gives what it printed as JSON."""
+    """Runs Python in a process of its own, as GStreamer reads its environment once; gives the JSON that it printed."""
 
-    def run(code: str, environment: Mapping[str, str] = {}, *arguments: object) -> dict[str, object]:  # noqa: B006
+    def run(code: str, environment: Mapping[str, str], *arguments: object) -> dict[str, object]:
         done = subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
             capture_output=True,

@@ -69,6 +69,21 @@ def test_signals_end_the_session_of_the_camera(edge_vss, tiny_bundle, fault_came
     assert log.read_text().splitlines() == ["ended"]
 
 
+def test_a_program_that_forgets_its_camera_ends_the_session_on_exit(fault_camera, in_child, tmp_path):
+    code = """
+import os, sys
+from edge_vss.runtime import NativeSource
+kept = NativeSource("csi://0", height=64, width=96)
+kept.next(1000)
+print(0, flush=True)
+import ctypes
+ctypes.CDLL(None).exit(0)
+"""
+    log = tmp_path / "camera.log"
+    in_child(code, {**fault_camera, "EVSS_CAMERA_LOG": str(log)})
+    assert log.read_text().splitlines() == ["ended"]
+
+
 def test_a_pipeline_of_the_users_is_taken_as_it_is(edge_vss, tiny_bundle):
     text = "videotestsrc num-buffers=20 ! video/x-raw,format=I420,width=96,height=64,framerate=25/1 ! appsink"
     done = run(edge_vss, tiny_bundle, "mine", "--gst-pipeline", text, "--as-fast-as-possible", "--json", "-")

@@ -128,8 +128,8 @@ with NativeSource(f"rtsp://user:secret@127.0.0.1:{port}/camera", timeout_ms=1000
                       "stats": source.stats()}))
 process.kill()
 """
-    pipeline = "( videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! openh264enc gop-size=25 "
-    pipeline += "! rtph264pay name=pay0 config-interval=1 )"
+    picture = "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=25/1"
+    pipeline = f"( {picture} ! openh264enc gop-size=25 ! rtph264pay name=pay0 config-interval=1 )"
     found = in_child(code, {}, rtsp_camera, free_port, pipeline)
     assert found["size"] == [240, 320]
     assert found["recovered_s"] < 2.0

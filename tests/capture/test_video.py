@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -10,8 +9,8 @@ import time
 import av
 import numpy as np
 import pytest
-from capture.conftest import without
 
+from capture.conftest import without
 from edge_vss.errors import BadInput
 from edge_vss.runtime import NativeVideo
 
@@ -95,7 +94,7 @@ def test_a_killed_process_leaves_a_video_that_lacks_less_than_two_seconds(tmp_pa
     child.kill()
     child.wait()
     assert len(decoded(path)) > written - 2 * FPS
-    assert os.listdir(tmp_path) == [path.name]
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 def test_an_earlier_video_stays_until_there_is_something_to_replace_it(tmp_path):

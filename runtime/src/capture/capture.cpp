@@ -1,8 +1,11 @@
 // The table that the core library calls: C++ objects behind C functions, exceptions as statuses.
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <vector>
 
 #include "../error.h"
 #include "elements.h"
@@ -37,6 +40,38 @@ evss_status guarded(char* error, size_t size, const Call& call) {
   }
 }
 
+// Sources that are open, so that a program that calls exit() without closing them ends its cameras' sessions as well.
+class OpenSources {
+ public:
+  void add(const Handle& source) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    static const int once = std::atexit([] { all().close(); });
+    (void)once;
+    sources_.erase(std::remove_if(sources_.begin(), sources_.end(), [](const auto& old) { return old.expired(); }),
+                   sources_.end());
+    sources_.push_back(source);
+  }
+  static OpenSources& all() {
+    static auto* const sources = new OpenSources;  // outlives whatever runs at exit
+    return *sources;
+  }
+
+ private:
+  void close() {
+    std::vector<std::weak_ptr<Source>> open;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      open.swap(sources_);
+    }
+    for (const auto& source : open) {
+      if (const Handle still = source.lock()) still->close();
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<Source>> sources_;
+};
+
 Source& source(void* user) { return **static_cast<Handle*>(user); }
 
 evss_status source_open(const char* uri, const evss_source_options* options, evss_source* out, char* error,
@@ -57,6 +92,7 @@ evss_status source_open(const char* uri, const evss_source_options* options, evs
       source(user).close();
       delete static_cast<Handle*>(user);
     };
+    OpenSources::all().add(opened);
     out->user = new Handle(std::move(opened));
   });
 }

@@ -13,21 +13,13 @@ namespace evss::capture {
 
 namespace {
 
-constexpr int64_t kMs = 1000000;
-constexpr int64_t kStartNs = 5000 * kMs;   // a sensor's or decoder's first frame takes its time
-constexpr int64_t kFileNs = 30000 * kMs;   // a decoder may be slow; a disk that is gone is not
-constexpr int64_t kStuckNs = 20000 * kMs;  // opening or closing that takes longer never comes back
+constexpr int64_t kStartNs = 5000 * kMs;  // a sensor's or decoder's first frame takes its time
+constexpr int64_t kFileNs = 30000 * kMs;  // a decoder may be slow; a disk that is gone is not
 constexpr int64_t kClosePatienceNs = 3000 * kMs;
 constexpr int64_t kFirstBackoffMs = 100, kMaxBackoffMs = 1000;
 constexpr uint64_t kStableFrames = 30;  // a stream that gave so many was a success: attempts count anew
 constexpr uint32_t kDefaultTimeoutMs = 2000;
 constexpr int kDefaultRebuilds = 10, kRebuildsBeforeFirst = 2;
-
-int64_t now_ns() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 * kMs + now.tv_nsec;
-}
 
 }  // namespace
 
@@ -210,7 +202,7 @@ std::string Source::damage_told() {
          std::to_string(width_);
 }
 
-// ---- the reader's thread --------------------------------------------------------------------------------------------
+// ---- opening and closing --------------------------------------------------------------------------------------------
 
 void Source::open() {
   supervisor_ = std::thread([self = shared_from_this()] { self->supervise(); });
@@ -222,78 +214,6 @@ void Source::open() {
     if (status == EVSS_END_OF_STREAM) throw Error(EVSS_INVALID_ARGUMENT, description_.shown + ": holds no picture");
     throw Error(status, error);
   }
-}
-
-void Source::describe(evss_source* out) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  out->live = live_;
-  out->width = width_;
-  out->height = height_;
-  const GstVideoInfo& info = first_.info;
-  out->fps = info.fps_n > 0 && info.fps_d > 0 ? static_cast<double>(info.fps_n) / info.fps_d : description_.fps;
-}
-
-// What there is to say where no frame waits.
-evss_status Source::over(char* error, size_t error_size) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (phase_ == Phase::kTrying && !is_stuck()) return EVSS_AGAIN;
-  if (phase_ == Phase::kTrying) {
-    phase_ = Phase::kLost;
-    status_ = EVSS_SOURCE_LOST;
-    why_ = description_.shown + ": the driver does not answer; " + description_.advice;
-  }
-  std::snprintf(error, error_size, "%s", why_.c_str());
-  return status_;
-}
-
-bool Source::is_stuck() {
-  const int64_t since = busy_since_ns_;
-  return since && now_ns() - since > kStuckNs;
-}
-
-// Also once the stream is over the frame that still waits comes first.
-evss_status Source::wait_for_frame(int64_t deadline_ns, Arrival* arrival, char* error, size_t error_size) {
-  for (;;) {
-    const evss_status before = over(error, error_size);
-    const int64_t left = before == EVSS_AGAIN ? std::max<int64_t>(deadline_ns - now_ns(), 0) : 0;
-    if (slot_.take(left, arrival)) return EVSS_OK;
-    if (before != EVSS_AGAIN || over(error, error_size) == EVSS_AGAIN) return before;
-  }
-}
-
-evss_status Source::next(uint32_t timeout_ms, evss_frame* frame, char* error, size_t error_size) {
-  const int64_t deadline_ns = now_ns() + timeout_ms * kMs;
-  for (;;) {
-    Arrival arrival = first_;
-    first_.sample = nullptr;
-    if (!arrival.sample) {
-      if (const evss_status status = wait_for_frame(deadline_ns, &arrival, error, error_size)) return status;
-    }
-    std::memset(frame, 0, sizeof *frame);
-    frame->struct_size = sizeof *frame;
-    bool full = false;
-    if (slot_.hold(arrival, frame, &full)) break;
-    if (full) {
-      std::snprintf(error, error_size, "%zu frames are held; release one before asking for another", Slot::kHeld);
-      return EVSS_INVALID_ARGUMENT;
-    }
-    std::lock_guard<std::mutex> lock(mutex_);
-    ++stats_.dropped_damaged;
-  }
-  if (live_) frame->suspect = suspicion_.look(*frame);
-  std::lock_guard<std::mutex> lock(mutex_);
-  ++stats_.delivered;
-  stats_.frozen += (frame->suspect & EVSS_SUSPECT_FROZEN) != 0;
-  stats_.black += (frame->suspect & EVSS_SUSPECT_BLACK) != 0;
-  stats_.green += (frame->suspect & EVSS_SUSPECT_GREEN) != 0;
-  return EVSS_OK;
-}
-
-void Source::stats(evss_source_stats* out) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const uint32_t size = out->struct_size && out->struct_size < sizeof stats_ ? out->struct_size : sizeof stats_;
-  std::memcpy(out, &stats_, size);
-  out->struct_size = size;
 }
 
 void Source::close() {

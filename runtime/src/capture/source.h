@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -14,6 +16,14 @@
 #include "suspect.h"
 
 namespace evss::capture {
+
+constexpr int64_t kMs = 1000000;  ///< nanoseconds
+
+inline int64_t now_ns() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 * kMs + now.tv_nsec;
+}
 
 class Source : public std::enable_shared_from_this<Source> {
  public:
