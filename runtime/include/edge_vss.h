@@ -202,7 +202,7 @@ typedef struct evss_source {
   double fps; /* nominal; 0 = not known */
   void* user;
   evss_status (*next)(void* user, uint32_t timeout_ms, evss_frame* frame, char* error, size_t error_size);
-  void (*release)(void* user, evss_frame* frame);
+  void (*release)(void* user, evss_frame* frame);      /* from any thread */
   void (*stats)(void* user, evss_source_stats* stats); /* from any thread */
   void (*interrupt)(void* user); /* from any thread: a waiting `next` returns EVSS_AGAIN at once */
   void (*close)(void* user);

@@ -123,3 +123,27 @@ def test_what_cannot_be_written_is_bad_input(tmp_path):
             video.write(picture(1), 1000)
         with pytest.raises(BadInput, match="size"):
             video.write(np.zeros((8, 8, 3), np.uint8), 2000)
+
+
+def test_a_disk_that_is_full_is_one_line_and_keeps_what_was_written(in_child, tmp_path):
+    code = """
+import json, resource, signal, sys
+import numpy as np
+from edge_vss.errors import BadInput
+from edge_vss.runtime import NativeVideo
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
+noise = np.random.default_rng(1)
+video, written = NativeVideo(sys.argv[1], height=120, width=160, fps=30), 0
+try:
+    while written < 2000:
+        video.write(noise.integers(0, 255, (120, 160, 3), np.uint8), written * 33333)
+        written += 1
+except BadInput as error:
+    print(json.dumps([written, str(error)]))
+"""
+    path = tmp_path / "v.mkv"
+    written, error = in_child(code, {}, path)
+    assert 0 < written < 2000
+    assert error.startswith(f"{path}: cannot be written (")
+    assert decoded(path)

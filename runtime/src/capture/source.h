@@ -54,6 +54,7 @@ class Source : public std::enable_shared_from_this<Source> {
   bool is_usable(GstSample* sample);
   std::string damage_told();
   bool is_stuck();
+  Arrival take_first();
   evss_status wait_for_frame(int64_t deadline_ns, Arrival* arrival, char* error, size_t error_size);
   evss_status over(char* error, size_t error_size);
 

@@ -51,11 +51,22 @@ evss_status Source::wait_for_frame(int64_t deadline_ns, Arrival* arrival, char* 
   }
 }
 
+// The frame that open() waited for, unless a newer one came while the caller was busy with something else.
+Arrival Source::take_first() {
+  Arrival arrival = first_;
+  first_.sample = nullptr;
+  if (!arrival.sample || !live_ || !slot_.is_full()) return arrival;
+  gst_sample_unref(arrival.sample);
+  arrival.sample = nullptr;
+  std::lock_guard<std::mutex> lock(mutex_);
+  ++stats_.dropped_newer;
+  return arrival;
+}
+
 evss_status Source::next(uint32_t timeout_ms, evss_frame* frame, char* error, size_t error_size) {
   const int64_t deadline_ns = now_ns() + timeout_ms * kMs;
   for (;;) {
-    Arrival arrival = first_;
-    first_.sample = nullptr;
+    Arrival arrival = take_first();
     if (!arrival.sample) {
       if (const evss_status status = wait_for_frame(deadline_ns, &arrival, error, error_size)) return status;
     }

@@ -17,6 +17,7 @@ namespace {
 
 constexpr guint kQueued = 4;  // pictures between the caller and the encoder
 constexpr GstClockTime kFinishWait = 10 * GST_SECOND;
+constexpr int64_t kWriteWaitUs = 5000000, kLookUs = 2000;
 
 std::string suffix_of(const std::string& path) {
   const size_t dot = path.rfind('.'), slash = path.rfind('/');
@@ -88,7 +89,7 @@ void VideoSink::build(const evss_video_options& options) {
   gst_video_info_set_format(&info_, GST_VIDEO_FORMAT_RGB, (width_ + 1) & ~1u, (height_ + 1) & ~1u);
   gst_util_double_to_fraction(options.fps, &info_.fps_n, &info_.fps_d);
   GstCaps* caps = gst_video_info_to_caps(&info_);
-  g_object_set(source_.get(), "caps", caps, "format", GST_FORMAT_TIME, "block", TRUE, "max-bytes",
+  g_object_set(source_.get(), "caps", caps, "format", GST_FORMAT_TIME, "max-bytes",
                static_cast<guint64>(kQueued * info_.size), nullptr);
   pool_.reset(gst_buffer_pool_new());
   GstStructure* config = gst_buffer_pool_get_config(pool_.get());
@@ -128,13 +129,23 @@ void VideoSink::appear() {
   appeared_ = true;
 }
 
+// appsrc itself would wait for ever behind an encoder or a disk that failed.
+void VideoSink::wait_for_room() {
+  for (int64_t waited_us = 0; waited_us < kWriteWaitUs; waited_us += kLookUs) {
+    fail_if_broken();
+    if (gst_app_src_get_current_level_bytes(GST_APP_SRC(source_.get())) < kQueued * info_.size) return;
+    g_usleep(kLookUs);
+  }
+  throw Error(EVSS_INTERNAL, path_ + ": the encoder or the disk has been stuck for 5 s");
+}
+
 void VideoSink::write(const uint8_t* rgb, uint32_t stride, int64_t pts_us) {
   if (stride < width_ * 3) throw Error(EVSS_INVALID_ARGUMENT, path_ + ": stride is less than a row");
   if (!open_) throw Error(EVSS_INVALID_ARGUMENT, path_ + ": is closed");
   if (written_ && pts_us <= last_us_)
     throw Error(EVSS_INVALID_ARGUMENT,
                 path_ + ": pts_us must increase: got " + std::to_string(pts_us) + " after " + std::to_string(last_us_));
-  fail_if_broken();
+  wait_for_room();
   GstBuffer* buffer = nullptr;
   if (gst_buffer_pool_acquire_buffer(pool_.get(), &buffer, nullptr) != GST_FLOW_OK)
     throw Error(EVSS_INTERNAL, "out of memory");

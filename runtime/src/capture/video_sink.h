@@ -27,6 +27,7 @@ class VideoSink {
  private:
   void build(const evss_video_options& options);
   void fail_if_broken();
+  void wait_for_room();
   void appear();
 
   const std::string path_, part_;
