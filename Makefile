@@ -22,6 +22,10 @@ NATIVE := CMakeLists.txt $(shell find runtime tests/native -name '*.cpp' -o -nam
 test: lint native pytest
 	@echo "make test: all passed"
 
+# Debian packages, where we may.
+apt_install = apt-get install -y -qq --no-install-recommends $(1) >/dev/null || \
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
+
 # ---- environments: a marker file says what was installed, so nothing is installed twice --------------------------
 
 $(VENV)/bin/python:
@@ -32,8 +36,18 @@ $(VENV)/.tools: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install $(PIP_FLAGS) $(BUILD_TOOLS)
 	touch $@
 
+# Capture is compiled where GStreamer's headers are, so they come before the package; without them it is left out.
+GSTREAMER := libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+  gstreamer1.0-plugins-bad gstreamer1.0-libav libgstrtspserver-1.0-dev
+
+$(VENV)/.gstreamer: | $(VENV)/bin/python
+	@if pkg-config --exists gstreamer-app-1.0 gstreamer-video-1.0 2>/dev/null && dpkg -s $(GSTREAMER) >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ]; then $(call apt_install,$(GSTREAMER) pkg-config); \
+	else echo "cameras need GStreamer: sudo apt-get install $(GSTREAMER) pkg-config; then: rm $@ $(VENV)/.installed; make"; fi
+	touch $@
+
 # Native sources, or a new entry directly in a package folder, need a reinstall; other Python files do not.
-$(VENV)/.installed: $(VENV)/.tools $(NATIVE) edge_vss export calibration jetson
+$(VENV)/.installed: $(VENV)/.tools $(VENV)/.gstreamer $(NATIVE) edge_vss export calibration jetson
 	PATH="$(BIN):$$PATH" $(BIN)/python -m pip install $(PIP_FLAGS) --no-build-isolation --editable '.[train,dev]'
 	touch $@
 
@@ -54,7 +68,7 @@ DOCTEST := $(firstword $(wildcard /usr/include/doctest/doctest.h /usr/local/incl
 
 native: $(VENV)/.installed
 ifeq ($(DOCTEST),)
-	@if [ "$$(id -u)" = 0 ]; then apt-get install -y -qq doctest-dev || { apt-get update -qq && apt-get install -y -qq doctest-dev; }; \
+	@if [ "$$(id -u)" = 0 ]; then $(call apt_install,doctest-dev); \
 	else echo "make native needs the header doctest.h: sudo apt-get install doctest-dev"; exit 1; fi
 endif
 	$(BIN)/python tests/native/make_cases.py build/cases

@@ -56,6 +56,10 @@ class Frame:
     """YUV formats only."""
     range: ColourRange = "limited"
     """YUV formats only."""
+    captured_ns: int = 0
+    """Monotonic clock when the camera took the picture; 0 = not known."""
+    suspect: tuple[str, ...] = ()
+    """Why the picture may not show the scene: ``frozen``, ``black``, ``green``."""
 
     def __post_init__(self) -> None:
         if self.format not in get_args(PixelFormat):

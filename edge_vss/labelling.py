@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_vss.bundle import load_bundle
-from edge_vss.data.sources import FrameSource, open_source
+from edge_vss.data.cameras import CameraOptions
+from edge_vss.data.frame_source import FrameSource
+from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 from edge_vss.run_stats import RunStats
@@ -42,6 +44,7 @@ def open_run(
     precision: str = "auto",
     threads: int = 0,
     outputs: Sequence[str] = (),
+    camera: CameraOptions | None = None,
 ) -> Iterator[OpenRun]:
     """Open bundle, source and outputs, and close what must be closed.
 
@@ -57,7 +60,7 @@ def open_run(
     check_outputs(bundle, source, outputs)
     colours = {output.name: [info.colour for info in output.classes] for output in loaded.manifest.outputs}
     with (
-        open_source(source) as frames,
+        open_source(source, camera=camera) as frames,
         Pipeline(bundle, schedule=schedule, backend=backend, precision=precision, threads=threads) as pipeline,
     ):
         sinks: list[Sink] = []
@@ -153,7 +156,7 @@ def _loop(
         result = pipeline.process(frame)
         for sink in sinks:
             sink.write(frame, result.labels)
-        stats.add(result)
+        stats.add(result, frame.suspect)
         stats.seconds = time.perf_counter() - start
         observe(stats)
         if stats.frames == limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ class RunStats:
     """Of these, spent waiting for the capture times of frames."""
     damage: VideoDamage = field(default_factory=VideoDamage)
     """What was wrong with the source: its own count, which goes on as frames are read."""
+    dropped: Callable[[], dict[str, int]] = dict
+    """Asks the source what it gave up on: reason -> frames."""
     last: Result | None = None
     """The newest result; its labels are not kept."""
     fired: Counter[str] = field(default_factory=Counter)
@@ -57,8 +59,8 @@ class RunStats:
     latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
     stage_ms: dict[str, deque[float]] = field(default_factory=dict)
 
-    def add(self, result: Result) -> None:
-        """Count one result."""
+    def add(self, result: Result, suspect: Iterable[str] = ()) -> None:
+        """Count one result, and why its frame is suspect."""
         self.frames += 1
         self.last = result
         self.latency_ms.append(result.latency_ms)
@@ -66,6 +68,7 @@ class RunStats:
         self.age_sum, self.age_max = self.age_sum + age, max(self.age_max, age)
         self.fired.update(result.fired)
         self.flags.update(flag.partition(":")[0] for flag in result.flags)
+        self.flags.update(f"suspect_{reason}" for reason in suspect)
         for stage, ms in result.stage_ms.items():
             self.stage_ms.setdefault(stage, deque(maxlen=KEPT)).append(ms)
 
@@ -89,7 +92,7 @@ class RunStats:
         mean_age = self.age_sum / self.frames if self.frames else 0.0
         return {
             "frames": self.frames,
-            "dropped": {},
+            "dropped": self.dropped(),
             "damage": self.damage.as_dict(),
             "fps": self.fps,
             "fps_without_waiting": self.fps_without_waiting,

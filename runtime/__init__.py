@@ -15,8 +15,11 @@ from edge_vss.runtime.pipeline import (
     onnxruntime_library,
     overlay,
 )
+from edge_vss.runtime.sources import NativeSource, NativeVideo
 
 __all__ = [
+    "NativeSource",
+    "NativeVideo",
     "OutputInfo",
     "Pipeline",
     "PipelineInfo",

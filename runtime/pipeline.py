@@ -24,7 +24,7 @@ RANGES = {"limited": 0, "full": 1}
 FLAGS = {1: "reset", 2: "reused", 4: "recomputed", 8: "host_pixels"}
 
 # In the order of the negative statuses of edge_vss.h.
-_native.set_error_types((ValueError, DeviceError, BadInput, DeviceError, EdgeVssError))
+_native.set_error_types((ValueError, DeviceError, BadInput, DeviceError, EdgeVssError, DeviceError))
 
 
 @dataclass(frozen=True, kw_only=True)

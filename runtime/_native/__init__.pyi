@@ -6,7 +6,10 @@ from typing import Annotated
 import numpy
 from numpy.typing import NDArray
 
-from edge_vss.runtime._native import pixels as pixels
+from edge_vss.runtime._native import (
+    pixels as pixels,
+    sources as sources
+)
 
 
 def set_error_types(arg: object, /) -> None: ...

@@ -12,31 +12,40 @@
 #include <mutex>
 
 #include "edge_vss.h"
+#include "raise.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
 
 void bind_pixels(nb::module_& module);
+void bind_sources(nb::module_& module);
 
 namespace {
 
 using Plane = nb::ndarray<const uint8_t, nb::device::cpu>;
 using Bytes = nb::ndarray<nb::numpy, uint8_t>;
 
-// (InvalidArgument, BackendFailed, BadBundle, Unavailable, Internal); never destroyed: the interpreter may be gone by
-// then.
+// (InvalidArgument, BackendFailed, BadBundle, Unavailable, Internal, SourceLost); never destroyed: the interpreter may
+// be gone by then.
 nb::object& error_types() {
   static auto* types = new nb::object;
   return *types;
 }
 
-void raise_if_failed(evss_status status) {
+}  // namespace
+
+void raise_if_failed(evss_status status, const std::string& message) {
   if (status >= 0) return;
-  const std::string message = evss_last_error();
   nb::gil_scoped_acquire hold;
   PyErr_SetString(error_types()[static_cast<size_t>(-status - 1)].ptr(), message.c_str());
   throw nb::python_error();
 }
+
+void raise_if_failed(evss_status status) {
+  if (status < 0) raise_if_failed(status, evss_last_error());
+}
+
+namespace {
 
 Bytes copy_of(const uint8_t* data, size_t rows, size_t columns, size_t stride) {
   auto* owned = new uint8_t[rows * columns];
@@ -283,4 +292,6 @@ NB_MODULE(_native, module) {
       .def("info", &Pipeline::info);
   nb::module_ pixels = module.def_submodule("pixels");
   bind_pixels(pixels);
+  nb::module_ sources = module.def_submodule("sources");
+  bind_sources(sources);
 }

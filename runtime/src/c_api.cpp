@@ -1,10 +1,9 @@
 // The C functions: arguments are checked, exceptions become statuses and one line of text.
 #include <cstring>
-#include <new>
 
 #include "bundle.h"
+#include "c_guard.h"
 #include "edge_vss.h"
-#include "error.h"
 #include "pipeline.h"
 
 struct evss_pipeline {
@@ -13,27 +12,11 @@ struct evss_pipeline {
 
 namespace {
 
-thread_local std::string last_error;
+using evss::guarded;
+using evss::last_error;
+using evss::refuse;
+
 thread_local std::string backends_text;
-
-evss_status refuse(evss_status status, const std::string& message) {
-  last_error = message;
-  return status;
-}
-
-template <class Call>
-evss_status guarded(const Call& call) {
-  last_error.clear();
-  try {
-    return call();
-  } catch (const evss::Error& error) {
-    return refuse(error.status(), error.what());
-  } catch (const std::bad_alloc&) {
-    return refuse(EVSS_INTERNAL, "out of memory");
-  } catch (const std::exception& error) {
-    return refuse(EVSS_INTERNAL, error.what());
-  }
-}
 
 std::string or_empty(const char* text) {
   const std::string value = text ? text : "";

@@ -2,7 +2,11 @@
 
 #include <cctype>
 
+#include "c_guard.h"
+
 namespace evss {
+
+thread_local std::string last_error;
 
 namespace {
 

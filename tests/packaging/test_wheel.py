@@ -19,6 +19,7 @@ ALLOWED = [
     r"edge_vss/runtime/_native[^/]*\.so",
     r"edge_vss/runtime/_native/[a-z_]+\.pyi",
     r"edge_vss/runtime/lib/libedge_vss\.so(\.\d+)*",
+    r"edge_vss/runtime/lib/libedge_vss_capture\.so",
     r"edge_vss/runtime/include/edge_vss\.h",
     r"edge_vss/jetson/deploy/(install\.sh|camera\.toml|edge-vss@\.service|70-edge-vss\.rules)",
     r"edge_vss/zoo/[a-z0-9-]+\.(safetensors|md|toml)",
