@@ -1,0 +1,163 @@
+"""What the parts of a frame cost under a schedule that need not be the one that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_vss.bundle import Manifest
+from edge_vss.errors import BadInput
+from edge_vss.executor import ScriptedExecutor
+from edge_vss.profiling.frame_model import IMAGE, FrameWork, engines_ms
+from edge_vss.profiling.pricing import lanes_of
+from edge_vss.schedule import Schedule
+
+__all__ = ["Prices", "work_of"]
+
+SLOWEST, STEPS = 4.0, 40
+"""Largest slowdown that is looked for, and halvings of the search."""
+SETTLE = 8
+"""Frames until a schedule without adaptive clocks fires as it always will."""
+
+
+class Prices:
+    """Prices that a report holds.
+
+    Raises:
+        BadInput: The report lacks what this schedule needs.
+    """
+
+    def __init__(self, report: Mapping[str, Any], manifest: Manifest) -> None:
+        self._manifest, self._report = manifest, report
+        self._found = report["prices"]
+        self._threads = int(report["environment"].get("threads") or 1)
+        self._own = self._found.get("own")
+        if not self._own:
+            raise BadInput("the report counts no frame; there is nothing to price with")
+        self._macs = {stage.name: stage.macs for stage in manifest.graph.stages}
+        self._noise = _Noise(report["samples"], self._own)
+        self.slowdown = self._fit_slowdown()
+        """Factor on parts that run beside others."""
+
+    def __len__(self) -> int:
+        """Frames whose spread there is to draw from."""
+        return len(self._noise)
+
+    def workers(self, schedule: Schedule) -> int:
+        """Threads that run stages beside the calling one."""
+        return min(self._threads, len(self._macs)) - 1 if schedule.delays else 0
+
+    def service_ms(self, schedule: Schedule, work: FrameWork, around_ms: float) -> float:
+        """Time of a frame from the moment the loop takes it to its label maps."""
+        return engines_ms(work, self.workers(schedule), self.slowdown) + around_ms
+
+    def costs(self, schedule: Schedule, frame: int | None = None) -> tuple[dict[str, float], float]:
+        """(part -> ms when alone, ms of everything around the engines), of a mean frame or of one with its noise."""
+        parts, around = self._means(schedule)
+        if frame is None:
+            return parts, around["post"] + around["rest"]
+        return (
+            {name: ms * self._noise.factor(name, frame) for name, ms in parts.items()},
+            around["post"] * self._noise.factor("post", frame) + around["rest"] * self._noise.factor("rest", frame),
+        )
+
+    def _means(self, schedule: Schedule) -> tuple[dict[str, float], dict[str, float]]:
+        own_is_late = self._is_late(self._report["schedule"])
+        if schedule.delays:
+            share = self._alone(max(1, self._threads // lanes_of(schedule)))
+            around = self._own if own_is_late else self._found.get("beside") or self._own
+            return {IMAGE: self._alone(1)["pre"], **share["stages"]}, {"post": around["post"], "rest": around["rest"]}
+        alone = self._alone(self._threads)
+        between = max(0.0, alone["pre_and_engines"] - alone["pre"] - sum(alone["stages"].values()))
+        # Where the measurement itself had stages alone, it is the longer one.
+        found = alone if own_is_late else {**self._own, "stages": {**alone["stages"], **self._own["stages"]}}
+        return {IMAGE: found["pre"], **found["stages"]}, {"post": found["post"], "rest": found["rest"] + between}
+
+    def _alone(self, threads: int) -> Mapping[str, Any]:
+        found = self._found.get("alone", {}).get(str(threads))
+        if found is None:
+            raise BadInput(f"the report has no stage times on {threads} threads; profile this bundle again")
+        missing = [stage for stage in self._macs if stage not in found["stages"]]
+        if missing:
+            raise BadInput(f"the report has no times of stage {', '.join(missing)}; profile this bundle again")
+        return dict(found)
+
+    def _is_late(self, name: str) -> bool:
+        return bool(self._manifest.schedule(name).delays)
+
+    def _fit_slowdown(self) -> float:
+        """The factor with which the model takes as long as the measured frames that had stages side by side."""
+        beside = self._found.get("beside")
+        if beside is None or self._threads < 2:
+            return 1.0
+        schedule = self._manifest.schedule(beside["schedule"])
+        parts, _ = self._means(schedule)
+        steady = work_of(ScriptedExecutor(self._manifest.graph, schedule, lambda stage, frame: True), parts, self._macs)
+        work = [next(steady) for _ in range(SETTLE * 2)][SETTLE:]
+        low, high = 0.5, SLOWEST
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            mean = np.mean([engines_ms(one, self.workers(schedule), middle) for one in work])
+            low, high = (middle, high) if mean < beside["pre_and_engines"] else (low, middle)
+        return (low + high) / 2
+
+
+def work_of(executor: ScriptedExecutor, parts: Mapping[str, float], macs: Mapping[str, int]) -> Iterator[FrameWork]:
+    """The work of frame after frame, without drops."""
+    sequence = 0
+    while True:
+        step = executor.step(None, sequence=sequence, pts_us=sequence)
+        yield frame_work(executor, step.fired, parts, macs)
+        sequence += 1
+
+
+def frame_work(
+    executor: ScriptedExecutor, fired: tuple[str, ...], parts: Mapping[str, float], macs: Mapping[str, int]
+) -> FrameWork:
+    """The work of the frame that the executor played last."""
+    graph = executor.graph
+    writers = {graph.image: IMAGE, **{tensor: stage for stage in fired for tensor in graph.stage(stage).outputs}}
+    return FrameWork(
+        ms={IMAGE: parts[IMAGE], **{stage: parts[stage] for stage in fired}},
+        waits={
+            stage: frozenset(writers[tensor] for tensor in executor.waited_for(stage) if tensor in writers)
+            for stage in fired
+        },
+        macs=macs,
+    )
+
+
+class _Noise:
+    """How the parts of measured frames spread around their means, frame by frame."""
+
+    def __init__(self, samples: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+        pre, post = np.array(samples["pre_ms"], float), np.array(samples["post_ms"], float)
+        rest = np.array(samples["service_ms"], float) - np.array(samples["post_begin_ms"], float) - post
+        self._size = pre.size
+        self._factors: dict[str, NDArray[np.float64]] = {
+            IMAGE: _ratio(pre, own["pre"]),
+            "post": _ratio(post, own["post"]),
+            "rest": _ratio(rest, own["rest"]),
+        }
+        for stage, found in samples["stages"].items():
+            values = np.array([value for value in found["ms"] if value is not None], float)
+            if values.size and stage in own["stages"]:
+                # Frames on which the stage rested take the times of other frames.
+                self._factors[stage] = _ratio(np.resize(values, self._size), own["stages"][stage])
+
+    def __len__(self) -> int:
+        return self._size
+
+    def factor(self, part: str, frame: int) -> float:
+        """Of a part on a frame; 1 on average."""
+        found = self._factors.get(part)
+        return 1.0 if found is None or not found.size else float(found[frame % found.size])
+
+
+def _ratio(values: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
+    """To a mean of 1, whatever part of the run the samples are from."""
+    centre = float(values.mean()) if values.size else 0.0
+    return values / centre if centre > 0 and mean > 0 else np.ones_like(values)

@@ -1,0 +1,185 @@
+"""What a schedule would do at a frame rate: latency, misses, ages, update rates and energy, from a report.
+
+A camera is played on paper. The newest frame wins, frames that nobody took are dropped; the reference executor says
+what fires, the model of the native scheduler how long that takes. Update rates of fixed clocks are exact; adaptive
+clocks fire as they did when the report was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_vss.bundle import Bundle, Manifest
+from edge_vss.errors import BadInput
+from edge_vss.executor import ScriptedExecutor
+from edge_vss.profiling.prices import Prices, frame_work
+from edge_vss.profiling.pricing import seam_frames_of
+from edge_vss.profiling.rules import Latencies
+from edge_vss.schedule import Adaptive, Schedule
+
+__all__ = ["Simulation", "check_match", "simulate_schedule"]
+
+FRAMES = 2000
+"""Camera frames that are played."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What one schedule would do; None = not known."""
+
+    schedule: str
+    fps: float
+    latency: Latencies
+    frames: int
+    """Frames that would be labelled, of those that the camera gave."""
+    dropped: int
+    update_rate: dict[str, float]
+    age_frames: dict[str, float]
+    age_ms: dict[str, float]
+    deadline_ms: float | None
+    misses: int | None
+    busy: float
+    """Share of the time that the loop works."""
+    mj_per_frame: float | None
+    mean_w: float | None
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``simulate --json`` writes for a schedule."""
+        return {
+            "fps": self.fps,
+            "frames": self.frames,
+            "dropped": {"newer": self.dropped} if self.dropped else {},
+            "latency_ms": self.latency.as_dict(),
+            "update_rate": self.update_rate,
+            "age_frames": self.age_frames,
+            "age_ms": self.age_ms,
+            "deadline": None
+            if self.deadline_ms is None
+            else {"ms": self.deadline_ms, "misses": self.misses, "share": (self.misses or 0) / max(1, self.frames)},
+            "busy": self.busy,
+            "power": {"mj_per_frame": self.mj_per_frame, "mean_w": self.mean_w},
+            "notes": list(self.notes),
+        }
+
+
+def check_match(report: Mapping[str, Any], manifest: Manifest) -> None:
+    """Refuse a report of another network.
+
+    Raises:
+        BadInput: Stages or the schedule differ.
+    """
+    theirs, ours = list(report["stages"]), [stage.name for stage in manifest.graph.stages]
+    if theirs != ours:
+        raise BadInput(
+            f"the report is of a bundle with stages {', '.join(theirs)}, this one has {', '.join(ours)}; profile it"
+        )
+    known = [schedule.name for schedule in manifest.schedules]
+    if report.get("schedule") not in known:
+        raise BadInput(f"the report is of schedule {report.get('schedule')!r}, which this bundle lacks; profile it")
+
+
+def simulate_schedule(
+    bundle: Bundle,
+    report: Mapping[str, Any],
+    schedule: str,
+    *,
+    fps: float,
+    deadline_ms: float | None = None,
+    frames: int = FRAMES,
+) -> Simulation:
+    """Play a camera at ``fps`` under one schedule.
+
+    Raises:
+        BadInput: The report lacks what this schedule needs.
+    """
+    manifest = bundle.manifest
+    played, prices = manifest.schedule(schedule), Prices(report, manifest)
+    script, notes = _script(manifest, report, played)
+    executor = ScriptedExecutor(manifest.graph, played, script)
+    macs = {stage.name: stage.macs for stage in manifest.graph.stages}
+    seam = seam_frames_of(manifest, played)
+    interval_ms, wake_ms = 1000 / fps, float(report["prices"].get("wake_ms", 0.0))
+    latency: list[float] = []
+    fired: list[tuple[str, ...]] = []
+    ages: list[tuple[int, float]] = []
+    free_ms, sequence, dropped, busy_ms, processed = 0.0, -1, 0, 0.0, 0
+    while True:
+        # The newest frame that has come since the last one, or the next one that will come.
+        newest = max(sequence + 1, int(free_ms / interval_ms))
+        if newest >= frames:
+            break
+        arrival_ms = newest * interval_ms
+        dropped += newest - sequence - 1
+        sequence = newest
+        start_ms = free_ms if free_ms > arrival_ms else arrival_ms + wake_ms
+        step = executor.step(None, sequence=sequence, pts_us=round(arrival_ms * 1000))
+        parts, around_ms = prices.costs(played, processed)
+        service_ms = prices.service_ms(played, frame_work(executor, step.fired, parts, macs), around_ms)
+        free_ms = start_ms + service_ms
+        busy_ms += service_ms
+        processed += 1
+        if processed > seam:
+            latency.append(free_ms - arrival_ms)
+            fired.append(step.fired)
+            ages.append((max(step.age_frames.values()), max(step.age_ms.values())))
+    found = np.array(latency)
+    rates = {stage: sum(stage in one for one in fired) / max(1, len(fired)) for stage in macs}
+    mj_per_frame, why = _energy(manifest, report, played, rates, interval_ms * frames / max(1, processed))
+    return Simulation(
+        schedule=schedule,
+        fps=fps,
+        latency=Latencies.of(found),
+        frames=len(latency),
+        dropped=dropped,
+        update_rate=rates,
+        age_frames=_mean_max([age for age, _ in ages]),
+        age_ms=_mean_max([age for _, age in ages]),
+        deadline_ms=deadline_ms,
+        misses=None if deadline_ms is None else int((found > deadline_ms).sum()),
+        busy=busy_ms / (interval_ms * frames),
+        mj_per_frame=mj_per_frame,
+        mean_w=None if mj_per_frame is None else mj_per_frame * processed / (interval_ms * frames),
+        notes=(*notes, *([f"energy: {why}"] if why else [])),
+    )
+
+
+def _mean_max(values: list[Any]) -> dict[str, float]:
+    return {"mean": float(np.mean(values)), "max": float(max(values))} if values else {"mean": 0.0, "max": 0.0}
+
+
+def _script(
+    manifest: Manifest, report: Mapping[str, Any], schedule: Schedule
+) -> tuple[Callable[[str, int], bool], list[str]]:
+    """How the adaptive stages of a schedule fire, and what is to be said about it."""
+    adaptive = [stage for stage, clock in schedule.clocks.items() if isinstance(clock, Adaptive)]
+    if not adaptive:
+        return lambda stage, frame: False, []
+    patterns: Mapping[str, str] = report["prices"].get("firings", {}).get(schedule.name) or {}
+    if any(not patterns.get(stage) for stage in adaptive):
+        raise BadInput(f"the report has no firings of schedule {schedule.name!r}; profile this bundle again")
+    shortest = min(len(patterns[stage]) for stage in adaptive)
+    return (
+        lambda stage, frame: patterns[stage][frame % len(patterns[stage])] == "1",
+        [f"{schedule.name} fires as on the {shortest} frames that the report saw of it"],
+    )
+
+
+def _energy(
+    manifest: Manifest, report: Mapping[str, Any], schedule: Schedule, rates: Mapping[str, float], turn_ms: float
+) -> tuple[float | None, str]:
+    """mJ of a labelled frame, or None and why."""
+    power = report["power"]
+    known, idle_w = power.get("stages_mj"), power.get("idle_w")
+    if known is None or idle_w is None:
+        return None, str(report.get("null_because", {}).get("power.stages_mj", "the report knows no energy of stages"))
+    always = [stage for stage, rate in report["update_rate"].items() if stage not in known]
+    other = [stage for stage in always if abs(rates[stage] - report["update_rate"][stage]) > 1e-3]
+    if other:
+        return None, f"the energy of {', '.join(other)} alone is not known: the report's schedule did not vary it"
+    fired = sum(found["mj"] * rates[stage] for stage, found in known.items() if stage != "frame")
+    return float(idle_w * turn_ms + known["frame"]["mj"] + fired), ""
