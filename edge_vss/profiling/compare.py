@@ -10,6 +10,7 @@ from edge_vss.profiling.environment import DECISIVE
 
 __all__ = ["Comparison", "Line", "compare_reports"]
 
+ROUNDING = 1e-9
 SETTINGS = ("bundle", "schedule", "backend", "backend_version", "precision", "source")
 
 
@@ -33,7 +34,7 @@ class Line:
     @property
     def worse(self) -> bool:
         """Whether the tolerance is overrun."""
-        return self.tolerance is not None and self.change is not None and self.change > self.tolerance
+        return self.tolerance is not None and self.change is not None and self.change > self.tolerance + ROUNDING
 
 
 @dataclass(frozen=True)

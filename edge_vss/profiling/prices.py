@@ -50,18 +50,23 @@ class Prices:
         """Threads that run stages beside the calling one."""
         return min(self._threads, len(self._macs)) - 1 if schedule.delays else 0
 
-    def service_ms(self, schedule: Schedule, work: FrameWork, around_ms: float) -> float:
-        """Time of a frame from the moment the loop takes it to its label maps."""
-        return engines_ms(work, self.workers(schedule), self.slowdown) + around_ms
+    def frame(self, schedule: Schedule, executor: ScriptedExecutor, fired: tuple[str, ...], number: int) -> float:
+        """Time of the frame that the executor played last, from the moment the loop takes it to its label maps, ms.
 
-    def costs(self, schedule: Schedule, frame: int | None = None) -> tuple[dict[str, float], float]:
-        """(part -> ms when alone, ms of everything around the engines), of a mean frame or of one with its noise."""
+        Args:
+            number: Of the frame; it decides which measured frame's noise is put on it.
+        """
         parts, around = self._means(schedule)
-        if frame is None:
-            return parts, around["post"] + around["rest"]
+        noisy = {name: ms * self._noise.factor(name, number) for name, ms in parts.items()}
+        work = frame_work(executor, fired, noisy, self._macs)
+        written = {tensor for stage in fired for tensor in executor.graph.stage(stage).outputs}
+        outputs = executor.graph.outputs
+        # A label map that is re-used is not made again.
+        made = sum(output in written for output in outputs) / len(outputs)
         return (
-            {name: ms * self._noise.factor(name, frame) for name, ms in parts.items()},
-            around["post"] * self._noise.factor("post", frame) + around["rest"] * self._noise.factor("rest", frame),
+            engines_ms(work, self.workers(schedule), self.slowdown)
+            + made * around["post"] * self._noise.factor("post", number)
+            + around["rest"] * self._noise.factor("rest", number)
         )
 
     def _means(self, schedule: Schedule) -> tuple[dict[str, float], dict[str, float]]:

@@ -16,7 +16,7 @@ import numpy as np
 from edge_vss.bundle import Bundle, Manifest
 from edge_vss.errors import BadInput
 from edge_vss.executor import ScriptedExecutor
-from edge_vss.profiling.prices import Prices, frame_work
+from edge_vss.profiling.prices import Prices
 from edge_vss.profiling.pricing import seam_frames_of
 from edge_vss.profiling.rules import Latencies
 from edge_vss.schedule import Adaptive, Schedule
@@ -118,8 +118,7 @@ def simulate_schedule(
         sequence = newest
         start_ms = free_ms if free_ms > arrival_ms else arrival_ms + wake_ms
         step = executor.step(None, sequence=sequence, pts_us=round(arrival_ms * 1000))
-        parts, around_ms = prices.costs(played, processed)
-        service_ms = prices.service_ms(played, frame_work(executor, step.fired, parts, macs), around_ms)
+        service_ms = prices.frame(played, executor, step.fired, processed)
         free_ms = start_ms + service_ms
         busy_ms += service_ms
         processed += 1
