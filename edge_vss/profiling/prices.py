@@ -39,6 +39,8 @@ class Prices:
             raise BadInput("the report counts no frame; there is nothing to price with")
         self._macs = {stage.name: stage.macs for stage in manifest.graph.stages}
         self._noise = _Noise(report["samples"], self._own)
+        self.wake_ms = float(self._found.get("wake_ms", 0.0))
+        """How late a loop that waits for a frame wakes up."""
         self.slowdown = self._fit_slowdown()
         """Factor on parts that run beside others."""
 
@@ -65,6 +67,7 @@ class Prices:
         made = sum(output in written for output in outputs) / len(outputs)
         return (
             engines_ms(work, self.workers(schedule), self.slowdown)
+            + around["between"] * len(fired) / len(self._macs)
             + made * around["post"] * self._noise.factor("post", number)
             + around["rest"] * self._noise.factor("rest", number)
         )
@@ -74,12 +77,14 @@ class Prices:
         if schedule.delays:
             share = self._alone(max(1, self._threads // lanes_of(schedule)))
             around = self._own if own_is_late else self._found.get("beside") or self._own
-            return {IMAGE: self._alone(1)["pre"], **share["stages"]}, {"post": around["post"], "rest": around["rest"]}
+            around = {"post": around["post"], "rest": around["rest"], "between": 0.0}  # the slowdown has it
+            return {IMAGE: self._alone(1)["pre"], **share["stages"]}, around
         alone = self._alone(self._threads)
         between = max(0.0, alone["pre_and_engines"] - alone["pre"] - sum(alone["stages"].values()))
         # Where the measurement itself had stages alone, it is the longer one.
         found = alone if own_is_late else {**self._own, "stages": {**alone["stages"], **self._own["stages"]}}
-        return {IMAGE: found["pre"], **found["stages"]}, {"post": found["post"], "rest": found["rest"] + between}
+        around = {"post": found["post"], "rest": found["rest"], "between": between}
+        return {IMAGE: found["pre"], **found["stages"]}, around
 
     def _alone(self, threads: int) -> Mapping[str, Any]:
         found = self._found.get("alone", {}).get(str(threads))

@@ -80,7 +80,6 @@ def _rest_ms(rows: NDArray[Any]) -> NDArray[np.float64]:
 
 def measure_prices(
     manifest: Manifest,
-    schedule: Schedule,
     threads: int,
     footage: Footage,
     open_pipeline: Open,
@@ -91,38 +90,32 @@ def measure_prices(
     """Play a few frames of what else ``simulate`` must know.
 
     Args:
-        schedule: The one that the report is about.
-        threads: Of its pipeline.
+        threads: Of the pipeline that the report is about.
 
     Returns:
         ``alone``: threads -> mean times of stages that run one after the other; ``beside``: the same with a schedule
         that runs stages side by side; ``firings``: adaptive schedule -> stage -> "1" and "0" per frame of a lap.
     """
     stages = tuple(stage.name for stage in manifest.graph.stages)
+    frames = min(FRAMES, max(LEAST_FRAMES, round(SECONDS * footage.source.fps))) if realtime else FRAMES
 
     def record(name: str, count: int, frames: int, paced: bool) -> NDArray[Any]:
-        played = manifest.schedule(name)
-        recorder = Recorder(stages, frames + SETTLE)
+        recorder, seam = Recorder(stages, frames), seam_frames_of(manifest, manifest.schedule(name))
         with open_pipeline(name, count) as pipeline:
-            laps = play_laps(pipeline, footage, realtime=paced, seam_frames=seam_frames_of(manifest, played))
-            for item in itertools.islice(laps, frames + SETTLE):
+            for item in itertools.islice(play_laps(pipeline, footage, realtime=paced, seam_frames=seam), frames):
                 recorder.add(item.played, lap=item.lap, seam=item.seam)
         return recorder.rows()
 
     def timed(name: str, count: int) -> dict[str, Any]:
         progress(f"times of {name} on {count} thread{'s' if count > 1 else ''}")
-        frames = min(FRAMES, max(LEAST_FRAMES, round(SECONDS * footage.source.fps))) if realtime else FRAMES
-        rows = record(name, count, frames, realtime)[SETTLE:]
+        rows = record(name, count, frames + SETTLE, realtime)[SETTLE:]
         return parts_of(rows[~rows["seam"]] if not rows["seam"].all() else rows, stages)
 
     alone, beside = {}, None
-    sequential = sequential_schedule(manifest)
     late = [found for found in manifest.schedules if found.delays and not _adaptive_stages(found)]
-    if sequential is not None:
-        counts = {threads}
-        if late:
-            counts |= {1} | {max(1, threads // lanes_of(found)) for found in late}
-        alone = {str(count): timed(sequential.name, count) for count in sorted(counts, reverse=True)}
+    if (sequential := sequential_schedule(manifest)) is not None:
+        shares = {1, *(max(1, threads // lanes_of(found)) for found in late)} if late else set()
+        alone = {str(count): timed(sequential.name, count) for count in sorted({threads, *shares}, reverse=True)}
     if late and threads > 1:
         simplest = min(late, key=lanes_of)
         beside = {"schedule": simplest.name, **timed(simplest.name, threads)}
@@ -130,8 +123,7 @@ def measure_prices(
     for found in manifest.schedules:
         if adaptive := _adaptive_stages(found):
             progress(f"firings of {found.name}")
-            rows = record(found.name, threads, FIRINGS, False)
-            firings[found.name] = firing_pattern(rows, stages, adaptive)
+            firings[found.name] = firing_pattern(record(found.name, threads, FIRINGS, False), stages, adaptive)
     return {"alone": alone, "beside": beside, "firings": firings}
 
 

@@ -82,7 +82,7 @@ class Recorder:
     def rows(self) -> Rows:
         """A copy of what is kept, oldest first."""
         if self.added <= self._rows.size:
-            return self._rows[: self.added].copy()
+            return np.array(self._rows[: self.added])
         first = self.added % self._rows.size
         kept: Rows = np.concatenate((self._rows[first:], self._rows[:first]))
         return kept

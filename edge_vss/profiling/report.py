@@ -9,55 +9,34 @@ from numpy.typing import NDArray
 
 from edge_vss.profiling.energy import Window, energy_windows, stage_energies
 from edge_vss.profiling.environment import describe_environment
+from edge_vss.profiling.monitor import Watched
 from edge_vss.profiling.pricing import firing_pattern, parts_of
 from edge_vss.profiling.rules import Latencies
+from edge_vss.profiling.series import latencies_of, over_time, power_trace, samples
 from edge_vss.profiling.session import Measurement
 from edge_vss.profiling.validity import FOREIGN_CORES, judge, judge_conclusive
 
 __all__ = ["FORMAT", "build_report"]
 
 FORMAT = "edge-vss profile 1"
-SAMPLES = 1024
-"""Frames whose parts are kept for charts and for ``simulate``."""
-POWER_POINTS = 600
 WINDOW_S = 1.0
 
 
 def build_report(measured: Measurement) -> dict[str, Any]:
     """Figures of a measurement."""
-    rows, options = measured.rows, measured.options
-    counted = rows[~rows["seam"]]
-    stages = tuple(measured.macs)
-    latency_ms = latencies_of(counted)
-    latencies = Latencies.of(latency_ms)
-    watched = measured.watched.between(*measured.span_s)
-    idle = measured.watched.between(*measured.idle_span_s)
-    power, windows, no_power = _power(measured, rows)
-    foreign_idle = idle.mean_foreign_cores()
-    verdict = judge(
-        counted,
-        watched,
-        measured.warm_up,
-        power=no_power,
-        realtime=options.paced,
-        foreign_idle=options.idle_s > 0 and foreign_idle is not None and foreign_idle > FOREIGN_CORES,
-    )
-    seconds = measured.span_s[1] - measured.span_s[0]
-    doubts = judge_conclusive(
-        latencies, latency_ms, verdict, seconds=seconds, wanted_s=options.wanted_s, mlperf=options.mlperf
-    )
-    if measured.interrupted:
-        doubts.append("the run was interrupted")
-    if options.frames is not None and options.frames <= counted.size:  # as long as was asked for
-        doubts = [reason for reason in doubts if not reason.startswith("measured ")]
-    null_because = {f"latency_ms.{name}": why for name, why in latencies.null_because.items()}
+    counted = measured.rows[~measured.rows["seam"]]
+    stages, info, options = tuple(measured.macs), measured.info, measured.options
+    power, windows, no_power = _power(measured, measured.rows)
     energy, why = _stage_energy(windows, stages, power, no_power)
-    if energy is None:
-        null_because["power.stages_mj"] = why
+    null_because = {} if energy is not None else {"power.stages_mj": why}
     for name in ("mean_w", "idle_w", "mj_per_frame"):
         if power[name] is None:
-            null_because[f"power.{name}"] = no_power or "no idle baseline" if name == "idle_w" else no_power or why
-    info = measured.info
+            null_because[f"power.{name}"] = no_power or (
+                "no idle baseline" if name == "idle_w" else "samples are missing"
+            )
+    trust, watched = _trust(measured, counted, no_power)
+    latencies = Latencies.of(latencies_of(counted))
+    null_because |= {f"latency_ms.{name}": reason for name, reason in latencies.null_because.items()}
     return {
         "format": FORMAT,
         "bundle": measured.bundle,
@@ -67,13 +46,58 @@ def build_report(measured: Measurement) -> dict[str, Any]:
         "backend_version": info.backend_version,
         "precision": info.precision,
         "variant": info.variant,
+        **trust,
+        "null_because": null_because,
+        "environment": describe_environment(measured.board, watched, info, options.root),
+        **_counts(measured, counted),
+        **_times(measured, counted, latencies),
+        "update_rate": {stage: _share(counted["fired"][:, place]) for place, stage in enumerate(stages)},
+        "age_frames": _age(counted["age_frames"]),
+        "age_ms": _age(counted["age_ms"]),
+        "power": {**power, "stages_mj": energy},
+        "memory": {"high_water_mib": measured.memory_mib, "held_frames_mib": measured.held_mib},
+        "over_time": over_time(measured.rows, stages, measured.span_s[0]),
+        "power_trace": power_trace(measured),
+        "samples": samples(counted, stages, measured.span_s[0]),
+        "prices": _prices(measured, counted, stages),
+    }
+
+
+def _trust(measured: Measurement, counted: NDArray[Any], no_power: str | None) -> tuple[dict[str, Any], Watched]:
+    """Whether the figures can be trusted, and what was seen of the machine meanwhile."""
+    options, values_ms = measured.options, latencies_of(counted)
+    watched = measured.watched.between(*measured.span_s)
+    idle = measured.watched.between(*measured.idle_span_s).mean_foreign_cores() if options.idle_s > 0 else None
+    verdict = judge(
+        counted,
+        watched,
+        measured.warm_up,
+        power=no_power,
+        realtime=options.paced,
+        foreign_idle=idle is not None and idle > FOREIGN_CORES,
+    )
+    seconds = measured.span_s[1] - measured.span_s[0]
+    # As long as was asked for, where frames were asked for.
+    wanted_s = options.wanted_s if options.frames is None or options.mlperf or options.frames > counted.size else 0.0
+    doubts = judge_conclusive(
+        Latencies.of(values_ms), values_ms, verdict, seconds=seconds, wanted_s=wanted_s, mlperf=options.mlperf
+    )
+    if measured.interrupted:
+        doubts.append("the run was interrupted")
+    found = {
         "valid": {"latency": not verdict.latency, "energy": not verdict.energy},
         "conclusive": not doubts,
         "invalid_because": {"latency": verdict.latency, "energy": verdict.energy},
         "inconclusive_because": doubts,
-        "null_because": null_because,
-        "environment": describe_environment(measured.board, watched, info, options.root),
-        "pacing": _pacing(options.paced, measured.source_fps),
+    }
+    return found, watched
+
+
+def _counts(measured: Measurement, counted: NDArray[Any]) -> dict[str, Any]:
+    rows, warm_up = measured.rows, measured.warm_up
+    seconds = measured.span_s[1] - measured.span_s[0]
+    return {
+        "pacing": _pacing(measured.options.paced, measured.source_fps),
         "frames": int(counted.size),
         "frames_at_seams": int(rows["seam"].sum()),
         "frames_forgotten": measured.frames - int(rows.size),
@@ -82,43 +106,30 @@ def build_report(measured: Measurement) -> dict[str, Any]:
         "dropped": {},
         "damage": measured.damage,
         "fps": measured.frames / seconds if seconds > 0 else 0.0,
+        "flags": measured.flags,
+        "held_frames": measured.held_frames,
+        "load_ms": measured.load_ms,
+        "first_frame_ms": measured.first_frame_ms,
+        "warm_up": {"seconds": warm_up.seconds, "frames": warm_up.frames, "settled": warm_up.settled},
+    }
+
+
+def _times(measured: Measurement, counted: NDArray[Any], latencies: Latencies) -> dict[str, Any]:
+    values_ms, options = latencies_of(counted), measured.options
+    return {
         "latency_ms": latencies.as_dict(),
         "early_stopping_ms": {
             name: estimate and {"ms": estimate.ms, "frames": estimate.frames, "dropped": estimate.dropped}
             for name, estimate in latencies.estimates.items()
         },
-        "jitter_ms": _jitter(latency_ms),
-        "deadline": _deadline(latency_ms, options.deadline_ms),
+        "jitter_ms": _jitter(values_ms),
+        "deadline": _deadline(values_ms, options.deadline_ms),
         "service_ms": Latencies.of((counted["end_s"] - counted["begin_s"]) * 1000).as_dict(),
         "lateness_ms": _lateness(counted) if options.paced else None,
         "kernels": {name: Latencies.of(counted[f"{name}_ms"]).as_dict() for name in ("pre", "post")},
         "engines_ms": Latencies.of(counted["engines_ms"]).as_dict(),
-        "stages": _stages(counted, stages, measured.macs),
-        "update_rate": {stage: _share(counted["fired"][:, place]) for place, stage in enumerate(stages)},
-        "age_frames": _age(counted["age_frames"]),
-        "age_ms": _age(counted["age_ms"]),
-        "flags": measured.flags,
-        "power": {**power, "stages_mj": energy},
-        "memory": {"high_water_mib": measured.memory_mib, "held_frames_mib": measured.held_mib},
-        "held_frames": measured.held_frames,
-        "load_ms": measured.load_ms,
-        "first_frame_ms": measured.first_frame_ms,
-        "warm_up": {
-            "seconds": measured.warm_up.seconds,
-            "frames": measured.warm_up.frames,
-            "settled": measured.warm_up.settled,
-        },
-        "over_time": _over_time(rows, stages, measured.span_s[0]),
-        "power_trace": _power_trace(measured),
-        "samples": _samples(counted, stages, measured.span_s[0]),
-        "prices": _prices(measured, counted, stages),
+        "stages": _stages(counted, tuple(measured.macs), measured.macs),
     }
-
-
-def latencies_of(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """End-to-end latency of recorded frames, ms: from the moment a frame was due, or from its start."""
-    since = np.where(np.isnan(rows["due_s"]), rows["begin_s"], rows["due_s"])
-    return np.asarray((rows["end_s"] - since) * 1000, np.float64)
 
 
 def _lateness(counted: NDArray[Any]) -> dict[str, float | None]:
@@ -218,78 +229,6 @@ def _stage_energy(
     if found is None:
         return None, why
     return {name: {"mj": one.mj, "low_mj": one.low_mj, "high_mj": one.high_mj} for name, one in found.items()}, ""
-
-
-def _over_time(rows: NDArray[Any], stages: tuple[str, ...], start_s: float) -> dict[str, Any]:
-    """Update rates and latencies in stretches of about a second, for charts."""
-    if not rows.size:
-        return {"seconds": [], "update_rate": {}, "p50_ms": [], "max_ms": []}
-    seconds = rows["begin_s"] - start_s
-    width = max(WINDOW_S, float(seconds[-1] - seconds[0]) / 240)
-    stretch = ((seconds - seconds[0]) / width).astype(int)
-    groups = [rows[stretch == index] for index in np.unique(stretch)]
-    latency = [latencies_of(group) for group in groups]
-    return {
-        "seconds": [float(group["begin_s"][0]) - start_s for group in groups],
-        "update_rate": {
-            stage: [float(group["fired"][:, place].mean()) for group in groups] for place, stage in enumerate(stages)
-        },
-        "p50_ms": [float(np.median(values)) for values in latency],
-        "max_ms": [float(values.max()) for values in latency],
-    }
-
-
-def _power_trace(measured: Measurement) -> dict[str, Any] | None:
-    trace = measured.power
-    if trace is None or not trace.time_s.size:
-        return None
-    start_s = measured.span_s[0]
-    step = max(1, -(-trace.time_s.size // POWER_POINTS))
-    starts = np.arange(0, trace.time_s.size, step)
-
-    def thin(values: NDArray[np.float64]) -> list[float]:
-        """Means of ``step`` samples in a row."""
-        return [float(mean) for mean in np.add.reduceat(values, starts) / np.diff([*starts, values.size])]
-
-    shown = {"total": trace.total_mw} if trace.total_rails else {}
-    series = {**shown, **{rail: values for rail, values in trace.rails_mw.items()}}
-    return {
-        "seconds": thin(trace.time_s - start_s),
-        "watts": {name: [value / 1000 for value in thin(values)] for name, values in series.items()},
-        "idle_s": [moment - start_s for moment in measured.idle_span_s],
-        "measured_s": [moment - start_s for moment in measured.span_s],
-    }
-
-
-def _samples(counted: NDArray[Any], stages: tuple[str, ...], start_s: float) -> dict[str, Any]:
-    """Parts of frames in a row, from the middle of the run: enough for charts, and to draw times from."""
-    first = max(0, (counted.size - SAMPLES) // 2)
-    rows = counted[first : first + SAMPLES]
-
-    def rounded(values: NDArray[Any]) -> list[float]:
-        return [round(float(value), 4) for value in values]
-
-    return {
-        "seconds": rounded(rows["begin_s"] - start_s),
-        "latency_ms": rounded(latencies_of(rows)),
-        "pre_begin_ms": rounded(rows["pre_begin_ms"]),
-        "pre_ms": rounded(rows["pre_ms"]),
-        "post_begin_ms": rounded(rows["post_begin_ms"]),
-        "post_ms": rounded(rows["post_ms"]),
-        "service_ms": rounded((rows["end_s"] - rows["begin_s"]) * 1000),
-        "age_frames": [int(value) for value in rows["age_frames"]],
-        "stages": {
-            stage: {
-                "begin_ms": [_or_none(row["fired"], row["stage_begin_ms"], place) for row in rows],
-                "ms": [_or_none(row["fired"], row["stage_ms"], place) for row in rows],
-            }
-            for place, stage in enumerate(stages)
-        },
-    }
-
-
-def _or_none(fired: Any, values: Any, place: int) -> float | None:
-    return round(float(values[place]), 4) if fired[place] else None
 
 
 def _prices(measured: Measurement, counted: NDArray[Any], stages: tuple[str, ...]) -> dict[str, Any]:

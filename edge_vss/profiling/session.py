@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edge_vss.bundle import load_bundle
+from edge_vss.bundle import Manifest, load_bundle
 from edge_vss.data.sources import open_source
 from edge_vss.jetson.board import Board, read_board
 from edge_vss.jetson.power import PowerSampler, PowerTrace, find_power
@@ -114,14 +114,13 @@ def measure(bundle: str | Path, source: str, options: ProfileOptions, progress: 
     if options.schedule is not None:
         loaded.check_schedule(options.schedule)
     check_variant(loaded, options.backend, options.precision)
-    manifest = loaded.manifest
+    manifest, sensors = loaded.manifest, find_power(options.root)
 
     def open_pipeline(schedule: str | None, threads: int) -> Pipeline:
         return Pipeline(
             bundle, schedule=schedule, backend=options.backend, precision=options.precision, threads=threads
         )
 
-    sensors = find_power(options.root)
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source))
         monitor = stack.enter_context(Monitor(options.root))
@@ -133,48 +132,23 @@ def measure(bundle: str | Path, source: str, options: ProfileOptions, progress: 
         begun_s = time.monotonic()
         pipeline = stack.enter_context(open_pipeline(options.schedule, options.threads))
         load_ms = (time.monotonic() - begun_s) * 1000
-        info = pipeline.info
-        schedule = manifest.schedule(info.schedule)
-        run = _Run(pipeline, footage, options, monitor, seam_frames_of(manifest, schedule), info, progress)
+        seam_frames = seam_frames_of(manifest, manifest.schedule(pipeline.info.schedule))
+        run = _Run(pipeline, footage, options, monitor, seam_frames, progress)
         run.play()
-        memory_mib = memory_high_water_mib()
-        watched = monitor.watched()
-        trace = sampler.trace() if sampler else None
-        prices = measure_prices(
-            manifest,
-            schedule,
-            info.threads,
-            footage,
-            open_pipeline,
-            realtime=options.paced,
-            progress=lambda doing: progress(doing, 0.97),
-        )
-        progress("report", 1.0)
-        return Measurement(
-            options=options,
-            bundle=manifest.name,
-            source=source,
-            info=info,
-            board=read_board(options.root),
-            rows=run.recorder.rows(),
-            frames=run.recorder.added,
-            flags=run.recorder.flags,
-            idle_span_s=idle_span_s,
-            span_s=run.span_s,
-            warm_up=run.warm_up,
-            watched=watched,
-            power=trace,
-            load_ms=load_ms,
-            first_frame_ms=run.first_frame_ms,
-            memory_mib=memory_mib,
-            held_frames=len(footage.held or ()),
-            held_mib=footage.held_bytes / 2**20,
-            source_fps=frames.fps,
-            macs={stage.name: stage.macs for stage in manifest.graph.stages},
-            damage=frames.damage.as_dict(),
-            prices=prices,
-            interrupted=run.interrupted,
-        )
+        if sampler:
+            sampler.sample()  # so that samples reach to the end of the measurement
+        seen = monitor.watched(), sampler.trace() if sampler else None, memory_high_water_mib()
+        prices: dict[str, Any] = {"alone": {}, "beside": None, "firings": {}}
+        if not run.interrupted:
+            prices = measure_prices(
+                manifest,
+                pipeline.info.threads,
+                footage,
+                open_pipeline,
+                realtime=options.paced,
+                progress=lambda doing: progress(doing, 0.97),
+            )
+        return run.measurement(manifest, source, read_board(options.root), idle_span_s, load_ms, seen, prices)
 
 
 def _idle(seconds: float, progress: Progress) -> tuple[float, float]:
@@ -196,10 +170,10 @@ class _Run:
         options: ProfileOptions,
         monitor: Monitor,
         seam_frames: int,
-        info: PipelineInfo,
         progress: Progress,
     ) -> None:
         self._pipeline, self._footage, self._options, self._monitor = pipeline, footage, options, monitor
+        info = pipeline.info
         self._seam_frames, self._progress = seam_frames, progress
         kept = min(options.max_frames, int((options.wanted_s + options.warm_up_s) * FASTEST_FPS) + 1024)
         self.recorder = Recorder([name for name, _ in info.stages], kept)
@@ -255,3 +229,41 @@ class _Run:
     def _temperatures(self) -> dict[str, float]:
         states = self._monitor.watched().states
         return states[-1].temperatures_c if states else {}
+
+    def measurement(
+        self,
+        manifest: Manifest,
+        source: str,
+        board: Board,
+        idle_span_s: tuple[float, float],
+        load_ms: float,
+        seen: tuple[Watched, PowerTrace | None, float | None],
+        prices: dict[str, Any],
+    ) -> Measurement:
+        """All that was seen, in one value."""
+        watched, power, memory_mib = seen
+        return Measurement(
+            options=self._options,
+            bundle=manifest.name,
+            source=source,
+            info=self._pipeline.info,
+            board=board,
+            rows=self.recorder.rows(),
+            frames=self.recorder.added,
+            flags=self.recorder.flags,
+            idle_span_s=idle_span_s,
+            span_s=self.span_s,
+            warm_up=self.warm_up,
+            watched=watched,
+            power=power,
+            load_ms=load_ms,
+            first_frame_ms=self.first_frame_ms,
+            memory_mib=memory_mib,
+            held_frames=len(self._footage.held or ()),
+            held_mib=self._footage.held_bytes / 2**20,
+            source_fps=self._footage.source.fps,
+            macs={stage.name: stage.macs for stage in manifest.graph.stages},
+            damage=self._footage.source.damage.as_dict(),
+            prices=prices,
+            interrupted=self.interrupted,
+        )

@@ -8,7 +8,7 @@ clocks fire as they did when the report was made.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -100,51 +100,73 @@ def simulate_schedule(
     manifest = bundle.manifest
     played, prices = manifest.schedule(schedule), Prices(report, manifest)
     script, notes = _script(manifest, report, played)
-    executor = ScriptedExecutor(manifest.graph, played, script)
-    macs = {stage.name: stage.macs for stage in manifest.graph.stages}
-    seam = seam_frames_of(manifest, played)
-    interval_ms, wake_ms = 1000 / fps, float(report["prices"].get("wake_ms", 0.0))
-    latency: list[float] = []
-    fired: list[tuple[str, ...]] = []
-    ages: list[tuple[int, float]] = []
-    free_ms, sequence, dropped, busy_ms, processed = 0.0, -1, 0, 0.0, 0
-    while True:
-        # The newest frame that has come since the last one, or the next one that will come.
-        newest = max(sequence + 1, int(free_ms / interval_ms))
-        if newest >= frames:
-            break
-        arrival_ms = newest * interval_ms
-        dropped += newest - sequence - 1
-        sequence = newest
-        start_ms = free_ms if free_ms > arrival_ms else arrival_ms + wake_ms
-        step = executor.step(None, sequence=sequence, pts_us=round(arrival_ms * 1000))
-        service_ms = prices.frame(played, executor, step.fired, processed)
-        free_ms = start_ms + service_ms
-        busy_ms += service_ms
-        processed += 1
-        if processed > seam:
-            latency.append(free_ms - arrival_ms)
-            fired.append(step.fired)
-            ages.append((max(step.age_frames.values()), max(step.age_ms.values())))
-    found = np.array(latency)
-    rates = {stage: sum(stage in one for one in fired) / max(1, len(fired)) for stage in macs}
-    mj_per_frame, why = _energy(manifest, report, played, rates, interval_ms * frames / max(1, processed))
+    shown = _play_camera(manifest, played, prices, script, fps, frames)
+    interval_ms = 1000 / fps
+    found, fired = np.array(shown.latency_ms), shown.fired
+    rates = {
+        stage.name: sum(stage.name in one for one in fired) / max(1, len(fired)) for stage in manifest.graph.stages
+    }
+    mj_per_frame, why = _energy(manifest, report, played, rates, interval_ms * frames / max(1, shown.processed))
     return Simulation(
         schedule=schedule,
         fps=fps,
         latency=Latencies.of(found),
-        frames=len(latency),
-        dropped=dropped,
+        frames=len(fired),
+        dropped=shown.dropped,
         update_rate=rates,
-        age_frames=_mean_max([age for age, _ in ages]),
-        age_ms=_mean_max([age for _, age in ages]),
+        age_frames=_mean_max([age for age, _ in shown.ages]),
+        age_ms=_mean_max([age for _, age in shown.ages]),
         deadline_ms=deadline_ms,
         misses=None if deadline_ms is None else int((found > deadline_ms).sum()),
-        busy=busy_ms / (interval_ms * frames),
+        busy=shown.busy_ms / (interval_ms * frames),
         mj_per_frame=mj_per_frame,
-        mean_w=None if mj_per_frame is None else mj_per_frame * processed / (interval_ms * frames),
+        mean_w=None if mj_per_frame is None else mj_per_frame * shown.processed / (interval_ms * frames),
         notes=(*notes, *([f"energy: {why}"] if why else [])),
     )
+
+
+@dataclass
+class _Shown:
+    """What a camera that was played on paper gave; frames at the seam are left out of the lists."""
+
+    latency_ms: list[float] = field(default_factory=list)
+    fired: list[tuple[str, ...]] = field(default_factory=list)
+    ages: list[tuple[int, float]] = field(default_factory=list)
+    """(frames, ms) of the oldest label map."""
+    processed: int = 0
+    dropped: int = 0
+    busy_ms: float = 0.0
+
+
+def _play_camera(
+    manifest: Manifest,
+    schedule: Schedule,
+    prices: Prices,
+    script: Callable[[str, int], bool],
+    fps: float,
+    frames: int,
+) -> _Shown:
+    """Play so many camera frames; the loop takes the newest one whenever it is free."""
+    executor, shown = ScriptedExecutor(manifest.graph, schedule, script), _Shown()
+    seam, interval_ms = seam_frames_of(manifest, schedule), 1000 / fps
+    free_ms, sequence = 0.0, -1
+    while True:
+        # The newest frame that has come since the last one, or the next one that will come.
+        newest = max(sequence + 1, int(free_ms / interval_ms))
+        if newest >= frames:
+            return shown
+        shown.dropped += newest - sequence - 1
+        sequence, arrival_ms = newest, newest * interval_ms
+        start_ms = free_ms if free_ms > arrival_ms else arrival_ms + prices.wake_ms
+        step = executor.step(None, sequence=sequence, pts_us=round(arrival_ms * 1000))
+        service_ms = prices.frame(schedule, executor, step.fired, shown.processed)
+        free_ms = start_ms + service_ms
+        shown.busy_ms += service_ms
+        shown.processed += 1
+        if shown.processed > seam:
+            shown.latency_ms.append(free_ms - arrival_ms)
+            shown.fired.append(step.fired)
+            shown.ages.append((max(step.age_frames.values()), max(step.age_ms.values())))
 
 
 def _mean_max(values: list[Any]) -> dict[str, float]:
