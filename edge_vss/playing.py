@@ -32,12 +32,13 @@ class Played:
         return (self.end_s - (self.begin_s if self.due_s is None else self.due_s)) * 1000
 
 
-def play(pipeline: Pipeline, frames: Iterable[Frame], *, realtime: bool) -> Iterator[Played]:
+def play(pipeline: Pipeline, frames: Iterable[Frame], *, realtime: bool, live: bool = False) -> Iterator[Played]:
     """Label frames one after the other until there are no more.
 
     Args:
         realtime: Wait until a frame is due by its capture time, the first one being due at once; a file never drops
             a frame, so a slow loop falls behind.
+        live: The frames are a camera's: they come when they come, and were due when the camera took them.
     """
     anchor_s: float | None = None
     for frame in frames:
@@ -45,7 +46,10 @@ def play(pipeline: Pipeline, frames: Iterable[Frame], *, realtime: bool) -> Iter
         if anchor_s is None:
             anchor_s = ready_s - frame.pts_us / 1e6
         due_s, waited_s = None, 0.0
-        if realtime:
+        if live:
+            captured_ns = getattr(frame, "captured_ns", 0)  # not every kind of frame has it
+            due_s = captured_ns / 1e9 if captured_ns else None
+        elif realtime:
             due_s = anchor_s + frame.pts_us / 1e6
             waited_s = max(0.0, due_s - ready_s)
             time.sleep(waited_s)

@@ -38,7 +38,9 @@ class Footage:
 
     source: FrameSource
     held: Sequence[Frame] | None
-    """All frames in memory; None: too long, decoded beside the loop."""
+    """All frames in memory; None: too long, decoded beside the loop, or a camera's."""
+    live: bool = False
+    """A camera: frames come by a clock of their own."""
 
     @property
     def held_bytes(self) -> int:
@@ -47,7 +49,13 @@ class Footage:
 
     def lap(self) -> Iterable[Frame]:
         """The frames once more, from the beginning."""
-        return self.held if self.held is not None else _ahead(self.source)
+        if self.held is not None:
+            return self.held
+        return self.source if self.live else _ahead(self.source)
+
+    def dropped(self) -> dict[str, int]:
+        """Reason -> frames that a camera gave up on since it was opened; a file drops none."""
+        return dict(getattr(self.source, "dropped", dict)())
 
 
 def frame_bytes(frame: Frame) -> int:
@@ -64,6 +72,8 @@ def open_footage(source: FrameSource, wanted: int) -> Footage:
     Raises:
         BadInput: The source has no frame.
     """
+    if getattr(source, "live", False):
+        return Footage(source, None, live=True)
     held: list[Frame] = []
     total = 0
     for frame in source:
@@ -93,7 +103,8 @@ def play_laps(
     """
     for lap in itertools.count(first_lap):
         pipeline.reset()
-        for index, played in enumerate(play(pipeline, footage.lap(), realtime=realtime)):
+        laps = play(pipeline, footage.lap(), realtime=realtime, live=footage.live)
+        for index, played in enumerate(laps):
             yield PlayedOn(played, lap, index < seam_frames)
 
 

@@ -73,7 +73,7 @@ def _trust(measured: Measurement, counted: NDArray[Any], no_power: str | None) -
         watched,
         measured.warm_up,
         power=no_power,
-        realtime=options.paced,
+        realtime=options.paced and not measured.live,
         foreign_idle=idle is not None and idle > FOREIGN_CORES,
     )
     seconds = measured.span_s[1] - measured.span_s[0]
@@ -97,13 +97,13 @@ def _counts(measured: Measurement, counted: NDArray[Any]) -> dict[str, Any]:
     rows, warm_up = measured.rows, measured.warm_up
     seconds = measured.span_s[1] - measured.span_s[0]
     return {
-        "pacing": _pacing(measured.options.paced, measured.source_fps),
+        "pacing": _pacing(measured),
         "frames": int(counted.size),
         "frames_at_seams": int(rows["seam"].sum()),
         "frames_forgotten": measured.frames - int(rows.size),
         "seams": int(np.unique(rows["lap"][rows["seam"]]).size),
         "seconds": seconds,
-        "dropped": {},
+        "dropped": measured.dropped,
         "damage": measured.damage,
         "fps": measured.frames / seconds if seconds > 0 else 0.0,
         "flags": measured.flags,
@@ -125,7 +125,7 @@ def _times(measured: Measurement, counted: NDArray[Any], latencies: Latencies) -
         "jitter_ms": _jitter(values_ms),
         "deadline": _deadline(values_ms, options.deadline_ms),
         "service_ms": Latencies.of((counted["end_s"] - counted["begin_s"]) * 1000).as_dict(),
-        "lateness_ms": _lateness(counted) if options.paced else None,
+        "lateness_ms": None if np.isnan(counted["due_s"]).any() else _lateness(counted),
         "kernels": {name: Latencies.of(counted[f"{name}_ms"]).as_dict() for name in ("pre", "post")},
         "engines_ms": Latencies.of(counted["engines_ms"]).as_dict(),
         "stages": _stages(counted, tuple(measured.macs), measured.macs),
@@ -136,9 +136,14 @@ def _lateness(counted: NDArray[Any]) -> dict[str, float | None]:
     return Latencies.of((counted["begin_s"] - counted["due_s"]) * 1000).as_dict()
 
 
-def _pacing(paced: bool, fps: float) -> dict[str, Any]:
-    if paced:
-        return {"by": "capture times", "fps": fps, "latency": "from the moment a frame was due to its label maps"}
+def _pacing(measured: Measurement) -> dict[str, Any]:
+    since_due = "from the moment a frame was due to its label maps"
+    if measured.live:
+        told = not np.isnan(measured.rows["due_s"]).any()
+        latency = "from the moment the camera took a frame to its label maps" if told else "from the frame's arrival"
+        return {"by": "the camera", "fps": measured.source_fps, "latency": latency}
+    if measured.options.paced:
+        return {"by": "capture times", "fps": measured.source_fps, "latency": since_due}
     return {"by": "as fast as possible", "fps": None, "latency": "service time: nothing was due, so nothing was late"}
 
 

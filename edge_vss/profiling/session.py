@@ -93,11 +93,14 @@ class Measurement:
     first_frame_ms: float
     memory_mib: float | None
     held_frames: int
-    """0: decoded beside the loop."""
+    """0: decoded beside the loop, or a camera's."""
+    live: bool
     held_mib: float
     source_fps: float
     macs: dict[str, int]
     damage: dict[str, float]
+    dropped: dict[str, int]
+    """Reason -> frames that a camera gave up on during the measurement."""
     prices: dict[str, Any]
     interrupted: bool
 
@@ -180,6 +183,7 @@ class _Run:
         self.warm_up = WarmUp(0.0, 0, False)
         self.first_frame_ms = 0.0
         self.span_s = (0.0, 0.0)
+        self.dropped: dict[str, int] = {}
         self.interrupted = False
 
     def play(self) -> None:
@@ -187,7 +191,7 @@ class _Run:
         options, recorder = self._options, self.recorder
         settling, started_s = Settling(), time.monotonic()
         stretch, stretch_s = 0, 0.0
-        warming, counted = True, 0
+        warming, counted, dropped_before = True, 0, dict[str, int]()
         laps = play_laps(self._pipeline, self._footage, realtime=options.paced, seam_frames=self._seam_frames)
         try:
             for item in laps:
@@ -211,6 +215,7 @@ class _Run:
                         self._monitor.sample()
                         warming = False
                         self.span_s = (time.monotonic(), time.monotonic())
+                        dropped_before = self._footage.dropped()
                     continue
                 counted += not item.seam
                 self.span_s = (self.span_s[0], played.end_s)
@@ -224,6 +229,8 @@ class _Run:
             self.interrupted = True
         finally:
             laps.close()  # type: ignore[attr-defined]  # a generator
+            dropped = self._footage.dropped()
+            self.dropped = {why: n for why, m in dropped.items() if (n := m - dropped_before.get(why, 0))}
         self._monitor.sample()
 
     def _temperatures(self) -> dict[str, float]:
@@ -261,9 +268,11 @@ class _Run:
             memory_mib=memory_mib,
             held_frames=len(self._footage.held or ()),
             held_mib=self._footage.held_bytes / 2**20,
+            live=self._footage.live,
             source_fps=self._footage.source.fps,
             macs={stage.name: stage.macs for stage in manifest.graph.stages},
             damage=self._footage.source.damage.as_dict(),
+            dropped=self.dropped,
             prices=prices,
             interrupted=self.interrupted,
         )

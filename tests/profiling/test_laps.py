@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,31 @@ def test_a_loop_in_time_waits_for_capture_times(tmp_path: Path) -> None:
         found = list(play(pipeline, frames, realtime=True))
     assert found[-1].begin_s - found[0].begin_s >= 0.1 - 1e-3
     assert all(one.begin_s >= (one.due_s or 0.0) - 1e-6 and one.waited_s > 0 for one in found[1:])
+
+
+def test_frames_of_a_camera_are_neither_held_nor_waited_for_and_count_from_their_capture(tmp_path: Path) -> None:
+    class Camera(FrameSource):
+        live = True
+
+        def dropped(self) -> dict[str, int]:
+            return {"newer": 3}
+
+    @dataclass(frozen=True, kw_only=True, eq=False)
+    class Captured(Frame):
+        captured_ns: int = 0
+
+    def start() -> Iterator[Frame]:
+        for index in range(3):
+            frame = picture(index, fps=0.01)
+            captured_ns = time.monotonic_ns() - 30_000_000
+            yield Captured(**{**vars(frame), "captured_ns": captured_ns})
+
+    footage = laps.open_footage(Camera(start, fps=30, height=32, width=48, length=None), wanted=5)
+    assert footage.held is None and footage.live and footage.dropped() == {"newer": 3}
+    with Pipeline(chain_bundle(tmp_path / "b")) as pipeline:
+        playing = laps.play_laps(pipeline, footage, realtime=True, seam_frames=1)
+        found = [item.played for item in itertools.islice(playing, 3)]
+    assert all(30 <= one.latency_ms < 500 and one.waited_s == 0.0 for one in found)
 
 
 def test_the_recorder_keeps_the_newest_frames_in_memory_that_does_not_grow() -> None:
