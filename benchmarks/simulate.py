@@ -4,7 +4,7 @@ One schedule is profiled and the report prices all; then every schedule is reall
 they meet the same machine, and the median over turns counts. Ours is simulated, theirs is real: mean latency is to come
 out within 10 %, and fixed clocks are to fire on the very frames on which the simulation fires them (`exact`).
 
-    python benchmarks/simulate.py [--json FILE] [--turns 3] [--frames 80] [--fps 50]
+    python benchmarks/simulate.py [--json FILE] [--turns 3] [--frames 60] [--fps 25]
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def main() -> None:
     """Export, then profile and play in turns."""
     made = parser(__doc__)
     made.add_argument("--turns", type=int, default=3)
-    made.add_argument("--frames", type=int, default=80, help="of every schedule that is played, per turn")
-    made.add_argument("--fps", type=float, default=50.0)
+    made.add_argument("--frames", type=int, default=60, help="of every schedule that is played, per turn")
+    made.add_argument("--fps", type=float, default=25.0)
     made.add_argument("--size", default="352x480")
     made.add_argument("--profiled", default="full", help="the schedule that the report is of")
     made.add_argument("--bundle", type=Path, help="default: export zoo:clockwork-street")

@@ -42,6 +42,9 @@ class Footage:
     live: bool = False
     """A camera: frames come by a clock of their own."""
 
+    pace: int = 1
+    """Times that the source's own intervals are drawn out."""
+
     @property
     def held_bytes(self) -> int:
         """Memory of the held frames."""
@@ -49,9 +52,14 @@ class Footage:
 
     def lap(self) -> Iterable[Frame]:
         """The frames once more, from the beginning."""
-        if self.held is not None:
-            return self.held
-        return self.source if self.live else _ahead(self.source)
+        if self.live:
+            return self.source
+        frames = self.held if self.held is not None else _ahead(self.source)
+        return frames if self.pace == 1 else (replace(frame, pts_us=frame.pts_us * self.pace) for frame in frames)
+
+    def slower(self, pace: int) -> Footage:
+        """The same frames with longer intervals; a camera has none but its own."""
+        return replace(self, pace=pace)
 
     def dropped(self) -> dict[str, int]:
         """Reason -> frames that a camera gave up on since it was opened; a file drops none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Prices:
         self._noise = _Noise(report["samples"], self._own)
         self.wake_ms = float(self._found.get("wake_ms", 0.0))
         """How late a loop that waits for a frame wakes up."""
+        self.scale = 1.0
+        """Factor on all, for a machine that was faster or slower than while the prices were measured."""
         self.slowdown = self._fit_slowdown()
         """Factor on parts that run beside others."""
 
@@ -52,48 +54,60 @@ class Prices:
         """Threads that run stages beside the calling one."""
         return min(self._threads, len(self._macs)) - 1 if schedule.delays else 0
 
-    def frame(self, schedule: Schedule, executor: ScriptedExecutor, fired: tuple[str, ...], number: int) -> float:
+    def frame(
+        self,
+        schedule: Schedule,
+        executor: ScriptedExecutor,
+        fired: tuple[str, ...],
+        number: int,
+        since_ms: Mapping[str, float],
+    ) -> float:
         """Time of the frame that the executor played last, from the moment the loop takes it to its label maps, ms.
 
         Args:
             number: Of the frame; it decides which measured frame's noise is put on it.
+            since_ms: Stage -> time since it began last, and ``IMAGE`` -> since the last frame began.
         """
-        parts, around = self._means(schedule)
+        parts, around = self._costs(schedule, fired, since_ms)
         noisy = {name: ms * self._noise.factor(name, number) for name, ms in parts.items()}
         work = frame_work(executor, fired, noisy, self._macs)
         written = {tensor for stage in fired for tensor in executor.graph.stage(stage).outputs}
         outputs = executor.graph.outputs
         # A label map that is re-used is not made again.
         made = sum(output in written for output in outputs) / len(outputs)
-        return (
+        return self.scale * (
             engines_ms(work, self.workers(schedule), self.slowdown)
             + around["between"] * len(fired) / len(self._macs)
             + made * around["post"] * self._noise.factor("post", number)
             + around["rest"] * self._noise.factor("rest", number)
         )
 
-    def _means(self, schedule: Schedule) -> tuple[dict[str, float], dict[str, float]]:
-        own_is_late = self._is_late(self._report["schedule"])
+    def _costs(
+        self, schedule: Schedule, fired: Iterable[str], since_ms: Mapping[str, float]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Times when alone of the parts of a frame, and of what is around its engines."""
+        frame_ms = since_ms[IMAGE]
+        shared = self._alone(max(1, self._threads // lanes_of(schedule)) if schedule.delays else self._threads)
+        image = self._alone(1) if schedule.delays else shared  # beside stages, pixels have one thread
+        parts = {stage: shared.stage(stage, since_ms[stage]) for stage in fired}
+        parts[IMAGE] = image.at(frame_ms, lambda found: found["pre"])
         if schedule.delays:
-            share = self._alone(max(1, self._threads // lanes_of(schedule)))
-            around = self._own if own_is_late else self._found.get("beside") or self._own
-            around = {"post": around["post"], "rest": around["rest"], "between": 0.0}  # the slowdown has it
-            return {IMAGE: self._alone(1)["pre"], **share["stages"]}, around
-        alone = self._alone(self._threads)
-        between = max(0.0, alone["pre_and_engines"] - alone["pre"] - sum(alone["stages"].values()))
-        # Where the measurement itself had stages alone, it is the longer one.
-        found = alone if own_is_late else {**self._own, "stages": {**alone["stages"], **self._own["stages"]}}
-        around = {"post": found["post"], "rest": found["rest"], "between": between}
-        return {IMAGE: found["pre"], **found["stages"]}, around
+            late = self._own if self._is_late(self._report["schedule"]) else self._found.get("beside") or self._own
+            return parts, {"post": late["post"], "rest": late["rest"], "between": 0.0}  # the slowdown has it
+        return parts, {
+            "post": shared.at(frame_ms, lambda found: found["post"]),
+            "rest": shared.at(frame_ms, lambda found: found["rest"]),
+            "between": shared.at(frame_ms, _between),
+        }
 
-    def _alone(self, threads: int) -> Mapping[str, Any]:
+    def _alone(self, threads: int) -> _Levels:
         found = self._found.get("alone", {}).get(str(threads))
-        if found is None:
+        if not found:
             raise BadInput(f"the report has no stage times on {threads} threads; profile this bundle again")
-        missing = [stage for stage in self._macs if stage not in found["stages"]]
+        missing = [stage for stage in self._macs if any(stage not in level["stages"] for level in found)]
         if missing:
             raise BadInput(f"the report has no times of stage {', '.join(missing)}; profile this bundle again")
-        return dict(found)
+        return _Levels(found)
 
     def _is_late(self, name: str) -> bool:
         return bool(self._manifest.schedule(name).delays)
@@ -104,7 +118,8 @@ class Prices:
         if beside is None or self._threads < 2:
             return 1.0
         schedule = self._manifest.schedule(beside["schedule"])
-        parts, _ = self._means(schedule)
+        since_ms = dict.fromkeys((IMAGE, *self._macs), float(beside["interval_ms"]))
+        parts, _ = self._costs(schedule, self._macs, since_ms)
         steady = work_of(ScriptedExecutor(self._manifest.graph, schedule, lambda stage, frame: True), parts, self._macs)
         work = [next(steady) for _ in range(SETTLE * 2)][SETTLE:]
         low, high = 0.5, SLOWEST
@@ -138,6 +153,30 @@ def frame_work(
         },
         macs=macs,
     )
+
+
+class _Levels:
+    """Mean times of parts that were measured at several paces."""
+
+    def __init__(self, found: Sequence[Mapping[str, Any]]) -> None:
+        self._found = sorted(found, key=lambda level: float(level["interval_ms"]))
+        self._intervals_ms = [float(level["interval_ms"]) for level in self._found]
+
+    def at(self, since_ms: float, read: Callable[[Mapping[str, Any]], float]) -> float:
+        """A time at the pace at which a part runs again after ``since_ms``; beyond the measured ones that of the last.
+
+        Threads that have slept for long and caches that others have used make a part slower.
+        """
+        return float(np.interp(since_ms, self._intervals_ms, [read(level) for level in self._found]))
+
+    def stage(self, name: str, since_ms: float) -> float:
+        """Time of a stage."""
+        return self.at(since_ms, lambda found: float(found["stages"][name]))
+
+
+def _between(found: Mapping[str, Any]) -> float:
+    """Time between the parts of a frame that run one after the other."""
+    return max(0.0, float(found["pre_and_engines"] - found["pre"] - sum(found["stages"].values())))
 
 
 class _Noise:

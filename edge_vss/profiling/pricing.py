@@ -21,8 +21,10 @@ from edge_vss.schedule import Adaptive, Never, Schedule
 
 __all__ = ["lanes_of", "measure_prices", "parts_of", "seam_frames_of", "sequential_schedule"]
 
-FRAMES, LEAST_FRAMES, SECONDS = 120, 40, 3.0
+FRAMES, LEAST_FRAMES, SECONDS = 120, 24, 3.0
 """Of one measurement of times: as many frames as these seconds hold, within limits."""
+PACES = (1, 2, 4)
+"""Intervals of the source between frames; times are also measured without waiting."""
 FIRINGS = 240
 """Frames of one measurement of firings."""
 SETTLE = 8
@@ -54,8 +56,12 @@ def sequential_schedule(manifest: Manifest) -> Schedule | None:
 def parts_of(rows: NDArray[Any], stages: tuple[str, ...]) -> dict[str, Any]:
     """Mean times of the parts of a frame, ms; stages that never fired are left out."""
     fired = {stage: rows["fired"][:, place] for place, stage in enumerate(stages)}
+    steps_s = np.diff(rows["begin_s"])
+    together = (np.diff(rows["lap"]) == 0) & (steps_s > 0)
     return {
         "frames": int(rows.size),
+        "interval_ms": float(steps_s[together].mean() * 1000) if together.any() else 0.0,
+        "service": float((rows["end_s"] - rows["begin_s"]).mean() * 1000),
         "pre": float(rows["pre_ms"].mean()),
         "post": float(rows["post_ms"].mean()),
         "rest": float(_rest_ms(rows).mean()),
@@ -93,37 +99,42 @@ def measure_prices(
         threads: Of the pipeline that the report is about.
 
     Returns:
-        ``alone``: threads -> mean times of stages that run one after the other; ``beside``: the same with a schedule
-        that runs stages side by side; ``firings``: adaptive schedule -> stage -> "1" and "0" per frame of a lap.
+        ``alone``: threads -> mean times of stages that run one after the other, at several paces; ``beside``: the same
+        with a schedule that runs stages side by side; ``firings``: adaptive schedule -> stage -> "1" and "0" per frame
+        of a lap.
     """
     stages = tuple(stage.name for stage in manifest.graph.stages)
-    frames = min(FRAMES, max(LEAST_FRAMES, round(SECONDS * footage.source.fps))) if realtime else FRAMES
+    own = 1 if realtime else 0
 
-    def record(name: str, count: int, frames: int, paced: bool) -> NDArray[Any]:
+    def record(name: str, count: int, frames: int, pace: int) -> NDArray[Any]:
         recorder, seam = Recorder(stages, frames), seam_frames_of(manifest, manifest.schedule(name))
         with open_pipeline(name, count) as pipeline:
-            for item in itertools.islice(play_laps(pipeline, footage, realtime=paced, seam_frames=seam), frames):
+            laps = play_laps(pipeline, footage.slower(pace or 1), realtime=pace > 0, seam_frames=seam)
+            for item in itertools.islice(laps, frames):
                 recorder.add(item.played, lap=item.lap, seam=item.seam)
         return recorder.rows()
 
-    def timed(name: str, count: int) -> dict[str, Any]:
+    def timed(name: str, count: int, pace: int) -> dict[str, Any]:
         progress(f"times of {name} on {count} thread{'s' if count > 1 else ''}")
-        rows = record(name, count, frames + SETTLE, realtime)[SETTLE:]
+        within = round(SECONDS * footage.source.fps / pace) if pace else FRAMES
+        rows = record(name, count, min(FRAMES, max(LEAST_FRAMES, within)) + SETTLE, pace)[SETTLE:]
         return parts_of(rows[~rows["seam"]] if not rows["seam"].all() else rows, stages)
 
     alone, beside = {}, None
     late = [found for found in manifest.schedules if found.delays and not _adaptive_stages(found)]
     if (sequential := sequential_schedule(manifest)) is not None:
         shares = {1, *(max(1, threads // lanes_of(found)) for found in late)} if late else set()
-        alone = {str(count): timed(sequential.name, count) for count in sorted({threads, *shares}, reverse=True)}
+        alone = {str(count): [timed(sequential.name, count, own)] for count in shares - {threads}}
+        paces = (own,) if footage.live else (0, *PACES)
+        alone[str(threads)] = [timed(sequential.name, threads, pace) for pace in paces]
     if late and threads > 1:
         simplest = min(late, key=lanes_of)
-        beside = {"schedule": simplest.name, **timed(simplest.name, threads)}
+        beside = {"schedule": simplest.name, **timed(simplest.name, threads, own)}
     firings = {}
     for found in manifest.schedules:
         if adaptive := _adaptive_stages(found):
             progress(f"firings of {found.name}")
-            firings[found.name] = firing_pattern(record(found.name, threads, FIRINGS, False), stages, adaptive)
+            firings[found.name] = firing_pattern(record(found.name, threads, FIRINGS, 0), stages, adaptive)
     return {"alone": alone, "beside": beside, "firings": firings}
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from edge_vss.bundle import Bundle, Manifest
 from edge_vss.errors import BadInput
 from edge_vss.executor import ScriptedExecutor
+from edge_vss.profiling.frame_model import IMAGE
 from edge_vss.profiling.prices import Prices
 from edge_vss.profiling.pricing import seam_frames_of
 from edge_vss.profiling.rules import Latencies
@@ -23,8 +24,8 @@ from edge_vss.schedule import Adaptive, Schedule
 
 __all__ = ["Simulation", "check_match", "simulate_schedule"]
 
-FRAMES = 2000
-"""Camera frames that are played."""
+FRAMES, ANCHOR_FRAMES = 2000, 400
+"""Camera frames that are played, and those of the schedule that the report is of."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def simulate_schedule(
     manifest = bundle.manifest
     played, prices = manifest.schedule(schedule), Prices(report, manifest)
     script, notes = _script(manifest, report, played)
+    prices.scale = _anchor(manifest, report, prices)
     shown = _play_camera(manifest, played, prices, script, fps, frames)
     interval_ms = 1000 / fps
     found, fired = np.array(shown.latency_ms), shown.fired
@@ -150,6 +152,7 @@ def _play_camera(
     executor, shown = ScriptedExecutor(manifest.graph, schedule, script), _Shown()
     seam, interval_ms = seam_frames_of(manifest, schedule), 1000 / fps
     free_ms, sequence = 0.0, -1
+    began_ms = {IMAGE: -interval_ms, **{stage.name: -interval_ms for stage in manifest.graph.stages}}
     while True:
         # The newest frame that has come since the last one, or the next one that will come.
         newest = max(sequence + 1, int(free_ms / interval_ms))
@@ -159,7 +162,9 @@ def _play_camera(
         sequence, arrival_ms = newest, newest * interval_ms
         start_ms = free_ms if free_ms > arrival_ms else arrival_ms + prices.wake_ms
         step = executor.step(None, sequence=sequence, pts_us=round(arrival_ms * 1000))
-        service_ms = prices.frame(schedule, executor, step.fired, shown.processed)
+        since_ms = {part: start_ms - began for part, began in began_ms.items()}
+        service_ms = prices.frame(schedule, executor, step.fired, shown.processed, since_ms)
+        began_ms |= dict.fromkeys((IMAGE, *step.fired), start_ms)
         free_ms = start_ms + service_ms
         shown.busy_ms += service_ms
         shown.processed += 1
@@ -167,6 +172,14 @@ def _play_camera(
             shown.latency_ms.append(free_ms - arrival_ms)
             shown.fired.append(step.fired)
             shown.ages.append((max(step.age_frames.values()), max(step.age_ms.values())))
+
+
+def _anchor(manifest: Manifest, report: Mapping[str, Any], prices: Prices) -> float:
+    """How much longer the measurement's own frames took than the prices say, which were measured after it."""
+    own, schedule = report["prices"]["own"], manifest.schedule(report["schedule"])
+    script, _ = _script(manifest, report, schedule)
+    shown = _play_camera(manifest, schedule, prices, script, 1000 / own["interval_ms"], ANCHOR_FRAMES)
+    return float(own["service"] * shown.processed / shown.busy_ms) if shown.busy_ms else 1.0
 
 
 def _mean_max(values: list[Any]) -> dict[str, float]:

@@ -34,7 +34,16 @@ CHAIN = {
 def parts(scale: float = 1.0, **changes: float) -> dict[str, Any]:
     stages = {stage: MS[stage] * scale for stage in STAGES}
     between = sum(stages.values()) + MS[IMAGE]
-    found = {"frames": 50, "pre": 1.0, "post": 0.5, "rest": 0.5, "pre_and_engines": between, "stages": stages}
+    found = {
+        "frames": 50,
+        "interval_ms": 100 / 3,
+        "service": 16.0,
+        "pre": 1.0,
+        "post": 0.5,
+        "rest": 0.5,
+        "pre_and_engines": between,
+        "stages": stages,
+    }
     return {**found, **changes}
 
 
@@ -48,7 +57,7 @@ def report(schedule: str = "full", **changes: Any) -> dict[str, Any]:
         "update_rate": dict.fromkeys(STAGES, 1.0),
         "samples": {**columns, "stages": {stage: {"ms": [MS[stage]] * 4} for stage in STAGES}},
         "prices": {
-            "alone": {"2": parts(), "1": parts(1.5)},
+            "alone": {"2": [parts()], "1": [parts(1.5)]},
             "beside": None,
             "own": parts(),
             "wake_ms": 0.0,
@@ -115,6 +124,26 @@ def test_mean_latency_of_sequential_schedules_is_the_sum_of_their_parts(bundle: 
         assert found.dropped == 0
 
 
+def test_a_stage_that_has_not_run_for_long_takes_the_time_of_that_pace(bundle: Bundle) -> None:
+    slow = parts(interval_ms=200 / 3)
+    slow["stages"] = {**slow["stages"], "s3": 14.0}
+    slow["pre_and_engines"] += 6.0
+    prices = report()["prices"]
+    told = report(prices={**prices, "alone": {**prices["alone"], "2": [slow, parts()]}})
+    means = {name: simulate_schedule(bundle, told, name, fps=30).latency.mean for name in ("full", "alternate")}
+    assert means["full"] == pytest.approx(16.0, rel=2e-3), "every frame: as measured at that pace"
+    assert means["alternate"] == pytest.approx(16 - 8 + 14 / 2, rel=2e-3), "every second frame: as at half the pace"
+    between = simulate_schedule(bundle, told, "full", fps=20).latency.mean
+    assert between == pytest.approx(16.0 + 6 / 2, rel=2e-2), "in between: in between"
+
+
+def test_prices_are_put_to_the_pace_of_the_machine_during_the_measurement(bundle: Bundle) -> None:
+    prices = report()["prices"]
+    told = report(prices={**prices, "own": parts(service=17.6)})
+    assert simulate_schedule(bundle, told, "full", fps=30).latency.mean == pytest.approx(17.6, rel=2e-3)
+    assert simulate_schedule(bundle, told, "reuse", fps=30).latency.mean == pytest.approx(1.65, rel=2e-3)
+
+
 def test_pipelines_take_the_times_of_shared_threads_and_the_slowdown_that_was_measured(bundle: Bundle) -> None:
     shared = {stage: ms * 1.5 for stage, ms in MS.items()}  # of one thread
     alone = 12 + 1.5  # s3 outlasts image, s1 and s2 together: 1 + 3 + 4.5
@@ -155,14 +184,23 @@ def test_rings_and_guards_are_played(tmp_path: Path) -> None:
     ring = load_bundle(write_plain_bundle(tmp_path / "ring", graph, [schedule]).path)
     names = [stage.name for stage in graph.stages]
     stages = dict.fromkeys(names, 2.0)
-    own = {"frames": 9, "pre": 1.0, "post": 0.0, "rest": 0.0, "pre_and_engines": 5.0, "stages": stages}
+    own = {
+        "frames": 9,
+        "interval_ms": 50.0,
+        "service": 5.0,
+        "pre": 1.0,
+        "post": 0.0,
+        "rest": 0.0,
+        "pre_and_engines": 5.0,
+        "stages": stages,
+    }
     samples = {key: [1.0] * 3 for key in ("pre_ms", "post_ms", "post_begin_ms", "service_ms")}
     told = report(
         schedule="cycle",
         stages=stages,
         update_rate=dict.fromkeys(names, 1.0),
         samples={**samples, "stages": {}},
-        prices={"alone": {"2": own}, "beside": None, "own": own, "firings": {}},
+        prices={"alone": {"2": [own]}, "beside": None, "own": own, "firings": {}},
     )
     found = simulate_schedule(ring, told, "cycle", fps=20, frames=303)
     assert found.latency.mean == pytest.approx(1 + 2 + 2)
@@ -186,7 +224,7 @@ def test_what_a_report_lacks_is_said(bundle: Bundle) -> None:
     with pytest.raises(BadInput, match="no firings of schedule 'adaptive'"):
         simulate_schedule(bundle, report(prices={**prices, "firings": {}}), "adaptive", fps=30)
     with pytest.raises(BadInput, match="no stage times on 1 threads"):
-        simulate_schedule(bundle, report(prices={**prices, "alone": {"2": parts()}}), "pipeline-2", fps=30)
+        simulate_schedule(bundle, report(prices={**prices, "alone": {"2": [parts()]}}), "pipeline-2", fps=30)
     with pytest.raises(BadInput, match="counts no frame"):
         Prices(report(prices={"alone": {}}), bundle.manifest)
     with pytest.raises(BadInput, match="which this bundle lacks"):
