@@ -12,13 +12,15 @@ from edge_vss.bundle import Manifest
 from edge_vss.errors import BadInput
 from edge_vss.executor import ScriptedExecutor
 from edge_vss.profiling.frame_model import IMAGE, FrameWork, engines_ms
-from edge_vss.profiling.pricing import lanes_of
+from edge_vss.profiling.pricing import lanes_of, sequential_schedule
 from edge_vss.schedule import Schedule
 
 __all__ = ["Prices", "work_of"]
 
 SLOWEST, STEPS = 4.0, 40
 """Largest slowdown that is looked for, and halvings of the search."""
+SAME_PACE = 1.1
+"""Intervals that differ by less are one pace."""
 SETTLE = 8
 """Frames until a schedule without adaptive clocks fires as it always will."""
 
@@ -41,8 +43,6 @@ class Prices:
         self._noise = _Noise(report["samples"], self._own)
         self.wake_ms = float(self._found.get("wake_ms", 0.0))
         """How late a loop that waits for a frame wakes up."""
-        self.scale = 1.0
-        """Factor on all, for a machine that was faster or slower than while the prices were measured."""
         self.slowdown = self._fit_slowdown()
         """Factor on parts that run beside others."""
 
@@ -75,7 +75,7 @@ class Prices:
         outputs = executor.graph.outputs
         # A label map that is re-used is not made again.
         made = sum(output in written for output in outputs) / len(outputs)
-        return self.scale * (
+        return (
             engines_ms(work, self.workers(schedule), self.slowdown)
             + around["between"] * len(fired) / len(self._macs)
             + made * around["post"] * self._noise.factor("post", number)
@@ -107,6 +107,9 @@ class Prices:
         missing = [stage for stage in self._macs if any(stage not in level["stages"] for level in found)]
         if missing:
             raise BadInput(f"the report has no times of stage {', '.join(missing)}; profile this bundle again")
+        sequential = sequential_schedule(self._manifest)
+        if threads == self._threads and sequential and sequential.name == self._report["schedule"]:
+            found = [*found, self._own]  # the measurement itself is one of them
         return _Levels(found)
 
     def _is_late(self, name: str) -> bool:
@@ -159,15 +162,22 @@ class _Levels:
     """Mean times of parts that were measured at several paces."""
 
     def __init__(self, found: Sequence[Mapping[str, Any]]) -> None:
-        self._found = sorted(found, key=lambda level: float(level["interval_ms"]))
-        self._intervals_ms = [float(level["interval_ms"]) for level in self._found]
+        self._paces: list[list[Mapping[str, Any]]] = []
+        for level in sorted(found, key=lambda one: float(one["interval_ms"])):
+            if self._paces and level["interval_ms"] <= SAME_PACE * self._paces[-1][0]["interval_ms"]:
+                self._paces[-1].append(level)
+            else:
+                self._paces.append([level])
+        self._intervals_ms = [float(np.mean([level["interval_ms"] for level in pace])) for pace in self._paces]
 
     def at(self, since_ms: float, read: Callable[[Mapping[str, Any]], float]) -> float:
         """A time at the pace at which a part runs again after ``since_ms``; beyond the measured ones that of the last.
 
-        Threads that have slept for long and caches that others have used make a part slower.
+        Threads that have slept for long and caches that others have used make a part slower. Measurements at the same
+        pace are averaged: how a system spreads threads over cores differs from one start of a pipeline to the next.
         """
-        return float(np.interp(since_ms, self._intervals_ms, [read(level) for level in self._found]))
+        times = [float(np.mean([read(level) for level in pace])) for pace in self._paces]
+        return float(np.interp(since_ms, self._intervals_ms, times))
 
     def stage(self, name: str, since_ms: float) -> float:
         """Time of a stage."""

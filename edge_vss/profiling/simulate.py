@@ -24,8 +24,8 @@ from edge_vss.schedule import Adaptive, Schedule
 
 __all__ = ["Simulation", "check_match", "simulate_schedule"]
 
-FRAMES, ANCHOR_FRAMES = 2000, 400
-"""Camera frames that are played, and those of the schedule that the report is of."""
+FRAMES = 2000
+"""Camera frames that are played."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,6 @@ def simulate_schedule(
     manifest = bundle.manifest
     played, prices = manifest.schedule(schedule), Prices(report, manifest)
     script, notes = _script(manifest, report, played)
-    prices.scale = _anchor(manifest, report, prices)
     shown = _play_camera(manifest, played, prices, script, fps, frames)
     interval_ms = 1000 / fps
     found, fired = np.array(shown.latency_ms), shown.fired
@@ -172,14 +171,6 @@ def _play_camera(
             shown.latency_ms.append(free_ms - arrival_ms)
             shown.fired.append(step.fired)
             shown.ages.append((max(step.age_frames.values()), max(step.age_ms.values())))
-
-
-def _anchor(manifest: Manifest, report: Mapping[str, Any], prices: Prices) -> float:
-    """How much longer the measurement's own frames took than the prices say, which were measured after it."""
-    own, schedule = report["prices"]["own"], manifest.schedule(report["schedule"])
-    script, _ = _script(manifest, report, schedule)
-    shown = _play_camera(manifest, schedule, prices, script, 1000 / own["interval_ms"], ANCHOR_FRAMES)
-    return float(own["service"] * shown.processed / shown.busy_ms) if shown.busy_ms else 1.0
 
 
 def _mean_max(values: list[Any]) -> dict[str, float]:

@@ -137,11 +137,14 @@ def test_a_stage_that_has_not_run_for_long_takes_the_time_of_that_pace(bundle: B
     assert between == pytest.approx(16.0 + 6 / 2, rel=2e-2), "in between: in between"
 
 
-def test_prices_are_put_to_the_pace_of_the_machine_during_the_measurement(bundle: Bundle) -> None:
+def test_the_measurement_itself_counts_as_one_of_the_prices_at_its_pace(bundle: Bundle) -> None:
     prices = report()["prices"]
-    told = report(prices={**prices, "own": parts(service=17.6)})
-    assert simulate_schedule(bundle, told, "full", fps=30).latency.mean == pytest.approx(17.6, rel=2e-3)
-    assert simulate_schedule(bundle, told, "reuse", fps=30).latency.mean == pytest.approx(1.65, rel=2e-3)
+    slow = parts()
+    slow["stages"] = {**slow["stages"], "s3": 12.0}
+    told = report(prices={**prices, "own": slow})
+    assert simulate_schedule(bundle, told, "full", fps=30).latency.mean == pytest.approx(16.0 + (12 - 8) / 2, rel=2e-3)
+    other = report("alternate", prices={**prices, "own": slow})
+    assert simulate_schedule(bundle, other, "full", fps=30).latency.mean == pytest.approx(16.0, rel=2e-3)
 
 
 def test_pipelines_take_the_times_of_shared_threads_and_the_slowdown_that_was_measured(bundle: Bundle) -> None:
