@@ -105,6 +105,8 @@ def stage_energies(
         return None, "stages fire together; their shares of the energy cannot be told apart"
     scaled = design * weight[:, None]
     solution, *_ = np.linalg.lstsq(scaled, target * weight, rcond=None)
+    if float(solution.min()) < 0:
+        return None, "the power does not follow the firings: an energy came out negative"
     freedom = len(windows) - len(names)
     variance = float(np.sum((target * weight - scaled @ solution) ** 2)) / freedom
     error = np.sqrt(np.diag(np.linalg.inv(scaled.T @ scaled)) * variance) * student_t(CONFIDENCE, freedom)

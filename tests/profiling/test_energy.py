@@ -101,6 +101,14 @@ def test_stages_that_always_fire_together_are_not_told_apart(tmp_path: Path) -> 
     assert found is None and "together" in why
 
 
+def test_power_that_does_not_follow_the_firings_gives_none(tmp_path: Path) -> None:
+    rows = driving([0.1, 0.9, 0.5], 30.0, ["s3"])
+    trace = sampled(rows, {"s3": 100.0}, tmp_path)
+    rows["fired"][:, 2] = ~rows["fired"][:, 2]
+    found, why = stage_energies(energy_windows(rows, trace), STAGES, IDLE_MW)
+    assert found is None and "negative" in why
+
+
 def test_windows_hold_no_seam_and_only_stretches_with_samples(tmp_path: Path) -> None:
     rows = driving([0.5], 12.0, ["s3"])
     trace = sampled(rows, {}, tmp_path)
