@@ -47,8 +47,7 @@ def play(pipeline: Pipeline, frames: Iterable[Frame], *, realtime: bool, live: b
             anchor_s = ready_s - frame.pts_us / 1e6
         due_s, waited_s = None, 0.0
         if live:
-            captured_ns = getattr(frame, "captured_ns", 0)  # not every kind of frame has it
-            due_s = captured_ns / 1e9 if captured_ns else None
+            due_s = frame.captured_ns / 1e9 if frame.captured_ns else None
         elif realtime:
             due_s = anchor_s + frame.pts_us / 1e6
             waited_s = max(0.0, due_s - ready_s)

@@ -63,7 +63,7 @@ class Footage:
 
     def dropped(self) -> dict[str, int]:
         """Reason -> frames that a camera gave up on since it was opened; a file drops none."""
-        return dict(getattr(self.source, "dropped", dict)())
+        return self.source.dropped()
 
 
 def frame_bytes(frame: Frame) -> int:
@@ -80,7 +80,7 @@ def open_footage(source: FrameSource, wanted: int) -> Footage:
     Raises:
         BadInput: The source has no frame.
     """
-    if getattr(source, "live", False):
+    if source.live:
         return Footage(source, None, live=True)
     held: list[Frame] = []
     total = 0

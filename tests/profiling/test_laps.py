@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,22 +102,16 @@ def test_a_loop_in_time_waits_for_capture_times(tmp_path: Path) -> None:
 
 def test_frames_of_a_camera_are_neither_held_nor_waited_for_and_count_from_their_capture(tmp_path: Path) -> None:
     class Camera(FrameSource):
-        live = True
-
         def dropped(self) -> dict[str, int]:
             return {"newer": 3}
 
-    @dataclass(frozen=True, kw_only=True, eq=False)
-    class Captured(Frame):
-        captured_ns: int = 0
-
     def start() -> Iterator[Frame]:
         for index in range(3):
-            frame = picture(index, fps=0.01)
-            captured_ns = time.monotonic_ns() - 30_000_000
-            yield Captured(**{**vars(frame), "captured_ns": captured_ns})
+            yield replace(picture(index, fps=0.01), captured_ns=time.monotonic_ns() - 30_000_000)
 
-    footage = laps.open_footage(Camera(start, fps=30, height=32, width=48, length=None), wanted=5)
+    camera = Camera(start, fps=30, height=32, width=48, length=None)
+    camera.live = True
+    footage = laps.open_footage(camera, wanted=5)
     assert footage.held is None and footage.live and footage.dropped() == {"newer": 3}
     with Pipeline(chain_bundle(tmp_path / "b")) as pipeline:
         playing = laps.play_laps(pipeline, footage, realtime=True, seam_frames=1)
