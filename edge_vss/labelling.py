@@ -15,6 +15,7 @@ from edge_vss.data.frame_source import FrameSource
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
+from edge_vss.playing import play
 from edge_vss.run_stats import RunStats
 from edge_vss.runtime import Pipeline
 from edge_vss.sinks import Sink, open_sink
@@ -143,21 +144,15 @@ def _loop(
     realtime: bool,
     observe: Callable[[RunStats], None],
 ) -> None:
-    start, first_pts_us = time.perf_counter(), None
+    start_s = time.monotonic()
     if limit == 0:
         return
-    for frame in frames:
-        first_pts_us = frame.pts_us if first_pts_us is None else first_pts_us
-        if realtime:
-            due = start + (frame.pts_us - first_pts_us) / 1e6
-            early = max(0.0, due - time.perf_counter())
-            time.sleep(early)
-            stats.waited_s += early
-        result = pipeline.process(frame)
+    for played in play(pipeline, frames, realtime=realtime):
         for sink in sinks:
-            sink.write(frame, result.labels)
-        stats.add(result, frame.suspect)
-        stats.seconds = time.perf_counter() - start
+            sink.write(played.frame, played.result.labels)
+        stats.waited_s += played.waited_s
+        stats.add(played.result, played.frame.suspect)
+        stats.seconds = time.monotonic() - start_s
         observe(stats)
         if stats.frames == limit:
             return

@@ -115,7 +115,7 @@ class Pipeline {
     raise_if_failed(status);
     if (status == EVSS_END_OF_STREAM) throw nb::stop_iteration("the stream has ended");
     if (status == EVSS_AGAIN) return nb::none();
-    nb::dict found, labels, age_frames, age_ms, changes, stage_age_frames, stage_ms;
+    nb::dict found, labels, age_frames, age_ms, changes, stage_age_frames, stage_ms, stage_begin_ms;
     for (uint32_t i = 0; i < result.num_outputs; ++i) {
       const evss_label_map& map = result.outputs[i];
       labels[map.name] = copy_of(map.labels, map.height, map.width, map.stride);
@@ -130,6 +130,7 @@ class Pipeline {
       if (!stage.fired) continue;
       fired.append(stage.name);
       stage_ms[stage.name] = stage.ms;
+      stage_begin_ms[stage.name] = result.stage_begin_ms[i];
     }
     found["labels"] = labels;
     found["sequence"] = result.sequence;
@@ -140,6 +141,9 @@ class Pipeline {
     found["age_ms"] = age_ms;
     found["stage_age_frames"] = stage_age_frames;
     found["stage_ms"] = stage_ms;
+    found["stage_begin_ms"] = stage_begin_ms;
+    found["pre_begin_ms"] = result.pre_begin_ms;
+    found["post_begin_ms"] = result.post_begin_ms;
     found["pre_ms"] = result.pre_ms;
     found["engines_ms"] = result.engines_ms;
     found["post_ms"] = result.post_ms;

@@ -166,6 +166,9 @@ typedef struct evss_result {
   double pre_ms, engines_ms, post_ms; /* engines_ms: from the first stage's start to the last one's end */
   double latency_ms;                  /* from evss_send_frame's start to the label maps */
   uint64_t refused;                   /* frames refused since the pipeline was opened */
+  /* When things began, ms after evss_send_frame's start. The image may be written while late stages already run. */
+  double pre_begin_ms, post_begin_ms;
+  const double* stage_begin_ms; /* num_stages values; 0 where a stage did not fire */
 } evss_result;
 /* Fills a result; set result->struct_size = sizeof(evss_result) first. EVSS_AGAIN: no frame was sent. */
 EVSS_API evss_status evss_receive(evss_pipeline* pipeline, evss_result* result);

@@ -46,7 +46,7 @@ class Pipeline {
   bool load_image(const FrameView& view, int slot, bool alone, Status* status);
   bool make_labels(bool* good, Status* status);
   bool make_label(size_t output, bool* finite, Status* status);
-  void fill_result(const evss_frame& frame);
+  void fill_result(const evss_frame& frame, double begin_ms);
 
   Bundle bundle_;
   const Variant* variant_ = nullptr;
@@ -64,10 +64,11 @@ class Pipeline {
   bool pending_ = false, finished_ = false, after_reset_ = true, seen_ = false;
   uint64_t last_sequence_ = 0, refused_ = 0;
   int64_t last_pts_us_ = 0;
-  double pre_ms_ = 0.0;
+  double pre_ms_ = 0.0, pre_begin_ms_ = 0.0;
   evss_result result_{};
   std::vector<evss_label_map> result_outputs_;
   std::vector<evss_stage_result> result_stages_;
+  std::vector<double> stage_begin_ms_;
 
   std::vector<evss_stage_info> stage_infos_;
   std::vector<evss_output_info> output_infos_;

@@ -196,6 +196,7 @@ int Scheduler::next_ready() const {
 bool Scheduler::finish_job(const Job& job, Status* status) {
   runs_[job.stage].fired = true;
   runs_[job.stage].ms = job.ms;
+  runs_[job.stage].begin_ms = job.begin_ms;
   if (first_begin_ms_ == 0.0 || job.begin_ms < first_begin_ms_) first_begin_ms_ = job.begin_ms;
   last_end_ms_ = std::max(last_end_ms_, job.begin_ms + job.ms);
   pending_ &= ~bit(job.stage);
