@@ -31,6 +31,7 @@ from edge_vss.cli import (
     verify,
 )
 from edge_vss.cli.common import drop_stdout
+from edge_vss.cli.preview_option import PreviewCommand
 from edge_vss.errors import EdgeVssError, WrongUsage, shortened
 
 __all__ = ["app", "main"]
@@ -77,7 +78,7 @@ for _name, _verb in (
     ("inspect", inspect.inspect),
     ("doctor", doctor.doctor),
 ):
-    app.command(_name)(_verb)
+    app.command(_name, cls=PreviewCommand if _name == "run" else None)(_verb)
 app.add_typer(data.app, name="data")
 
 

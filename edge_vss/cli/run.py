@@ -23,6 +23,7 @@ from edge_vss.cli.common import (
     parse_size,
     show_bar,
 )
+from edge_vss.cli.preview_option import PreviewOption
 
 if TYPE_CHECKING:
     from edge_vss.data.cameras import CameraOptions
@@ -47,6 +48,7 @@ def run(
             metavar="PATH", help="x.mp4 or x.mkv: overlay video; a folder or x/*.png: label maps. Repeatable."
         ),
     ] = None,
+    preview: PreviewOption = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,
     as_fast_as_possible: Annotated[
         bool, typer.Option("--as-fast-as-possible", help="Do not wait for the capture times of the frames.")
@@ -74,11 +76,13 @@ def run(
     """
     from edge_vss.jetson.notify import Notifier
     from edge_vss.labelling import label_frames, open_run
+    from edge_vss.preview import open_preview, parse_address
     from edge_vss.run_stats import RunStats
 
     report = Report(json)
     if json in (output or ()):
         raise typer.BadParameter("--json and --output name the same file")
+    address = parse_address(preview) if preview is not None else None
     with open_run(
         bundle,
         source,
@@ -95,11 +99,16 @@ def run(
         service = Notifier()
         facts = {"backend": info.backend, "schedule": info.schedule, "precision": info.precision}
         try:
-            with _live_table(f"{info.name}: {info.schedule}, {info.backend} {info.precision}") as draw:
+            title = f"{info.name}: {info.schedule}, {info.backend} {info.precision}"
+            with open_preview(address, info) as page, _live_table(title) as draw:
+                if page is not None:
+                    opened.sinks.append(page)
 
                 def observe(stats: RunStats) -> None:
                     service.alive()
                     draw(stats)
+                    if page is not None:
+                        page.observe(stats)
 
                 label_frames(
                     opened.pipeline,
