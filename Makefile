@@ -116,8 +116,8 @@ build/tensorrt-bindings/.fetched: tests/jetson/bindings.py $(VENV)/.installed
 	$(BIN)/python tests/jetson/bindings.py
 	touch $@
 
-# Programs that look over the files of the systemd service; without them those tests are skipped.
-TEST_PROGRAMS := shellcheck:shellcheck systemd-analyze:systemd
+# Programs that look over the files of the systemd service and at the preview page; without them those tests are skipped.
+TEST_PROGRAMS := shellcheck:shellcheck systemd-analyze:systemd chromium:chromium
 
 test-programs:
 	@missing=(); for each in $(TEST_PROGRAMS); do command -v $${each%:*} >/dev/null || missing+=($${each#*:}); done; \

@@ -29,11 +29,9 @@ class PreviewCommand(TyperCommand):
     """A verb that knows ``--preview`` with and without a value."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Give the option its default where no value follows it."""
-        from edge_vss.preview.address import DEFAULT_ADDRESS
-
+        """Give the option an empty value where none follows it."""
         end = args.index("--") if "--" in args else len(args)
         for place in range(end):
             if args[place] == OPTION and not (place + 1 < end and ADDRESS.fullmatch(args[place + 1])):
-                args = [*args[:place], f"{OPTION}={DEFAULT_ADDRESS}", *args[place + 1 :]]
+                args = [*args[:place], f"{OPTION}=", *args[place + 1 :]]
         return super().parse_args(ctx, args)

@@ -76,13 +76,13 @@ def run(
     """
     from edge_vss.jetson.notify import Notifier
     from edge_vss.labelling import label_frames, open_run
-    from edge_vss.preview import open_preview, parse_address
+    from edge_vss.preview import DEFAULT_ADDRESS, open_preview, parse_address
     from edge_vss.run_stats import RunStats
 
     report = Report(json)
     if json in (output or ()):
         raise typer.BadParameter("--json and --output name the same file")
-    address = parse_address(preview) if preview is not None else None
+    address = parse_address(preview or DEFAULT_ADDRESS) if preview is not None else None
     with open_run(
         bundle,
         source,

@@ -95,7 +95,7 @@ function draw(stats) {
   else pill("live", "live");
   const latency = stats.latency_ms;
   put("fps", number(stats.fps_now ?? stats.fps));
-  at("fps-sub").textContent = stats.frames ? `${count(stats.frames)} frames, mean ${number(stats.fps)}` : "";
+  at("fps-sub").textContent = stats.frames ? `mean ${number(stats.fps)}` : "";
   put("p50", milliseconds(latency.p50), "ms");
   at("p50-sub").textContent = latency.mean === null ? "" : `mean ${milliseconds(latency.mean)}`;
   put("p99", milliseconds(latency.p99), "ms");
@@ -110,7 +110,7 @@ function draw(stats) {
     [stats.flags_now.some((now) => now.split(":")[0] === flag) ? `${flag} (now)` : flag, count(n)]), "none");
   drawLegend(stats.outputs);
   const viewers = stats.preview.connections;
-  at("foot").textContent = `${viewers} connection${viewers === 1 ? "" : "s"}`;
+  at("foot").textContent = `${count(stats.frames)} frames labelled · ${viewers} connection${viewers === 1 ? "" : "s"}`;
 }
 
 function drawStages(stats) {
@@ -187,51 +187,65 @@ function roundUp(value) {
   return unit * [1, 1.5, 2, 3, 4, 5, 7.5, 10].find((step) => step * unit >= value - 1e-9);
 }
 
-const LEFT = 38, ROW = 9;
+const LEFT = 52, RIGHT = 30, ROW = 14, BAR = 2.5;
+
+// Where things stand in the chart: the newest frames that have room, a bar each.
+function layout() {
+  const width = at("chart").clientWidth, room = width - LEFT - RIGHT;
+  const slots = Math.min(300, Math.max(1, Math.floor(room / BAR)));
+  const length = state.stats.recent.sequence.length;
+  return { width, step: room / slots, first: Math.max(0, length - slots), shift: Math.max(0, slots - length), length };
+}
 
 function drawChart() {
-  const stats = state.stats, recent = stats.recent, stages = Object.keys(stats.stages);
-  const { pen, width, height } = canvas("chart");
-  const slots = 300, step = (width - LEFT) / slots;
-  const bottom = height - stages.length * ROW - 6, shift = slots - recent.latency_ms.length;
-  at("chart-sub").textContent = recent.latency_ms.length ? `newest ${recent.latency_ms.length} frames, ms` : "";
-  if (!recent.latency_ms.length) return;
-  const top = roundUp(Math.max(...recent.latency_ms) * 1.05);
-  const y = (ms) => bottom - (ms / top) * (bottom - 8);
+  const stats = state.stats, stages = Object.keys(stats.stages);
+  at("chart").style.height = `${150 + stages.length * ROW}px`;
+  const { pen, height } = canvas("chart"), { width, step, first, shift, length } = layout();
+  at("chart-sub").textContent = length ? `newest ${length - first} frames, ms` : "";
+  if (!length) return;
+  const right = width - RIGHT, bottom = height - stages.length * ROW - 8;
+  const latency = stats.recent.latency_ms.slice(first), fired = stats.recent.fired.slice(first);
+  // One slow frame does not flatten all others: what is higher than the chart gets a cap.
+  const top = roundUp(Math.min(Math.max(...latency), stats.latency_ms.p99 * 1.5) * 1.05);
+  const y = (ms) => bottom - (Math.min(ms, top) / top) * (bottom - 10);
   pen.font = "11px system-ui, sans-serif";
   pen.textBaseline = "middle";
   pen.textAlign = "right";
   for (const share of [0, 0.5, 1]) {
     pen.fillStyle = colour("--line");
-    pen.fillRect(LEFT, Math.round(y(top * share)), width - LEFT, 1);
+    pen.fillRect(LEFT, Math.round(y(top * share)), right - LEFT, 1);
     pen.fillStyle = colour("--dim");
     pen.fillText(String(Number((top * share).toPrecision(3))), LEFT - 6, y(top * share));
   }
-  const most = Math.max(...recent.fired.map((fired) => fired.length));
-  recent.latency_ms.forEach((ms, place) => {
-    const x = LEFT + (shift + place) * step, fired = recent.fired[place];
-    pen.fillStyle = colour(fired.length === most ? "--accent" : "--quiet");
-    if (place === state.pointed) pen.fillStyle = colour("--warn");
-    pen.fillRect(x, y(ms), Math.max(step * 0.8, 0.7), bottom - y(ms));
-    pen.fillStyle = colour("--lamp");
-    for (const stage of fired) pen.fillRect(x, bottom + 5 + stage * ROW, Math.max(step * 0.8, 0.7), ROW - 3);
+  const most = Math.max(...fired.map((of) => of.length)), thick = Math.max(step - 0.7, 0.7);
+  const [accent, quiet, warn, lamp, dim] = ["--accent", "--quiet", "--warn", "--lamp", "--dim"].map(colour);
+  latency.forEach((ms, place) => {
+    const x = LEFT + (shift + place) * step;
+    pen.fillStyle = first + place === state.pointed ? warn : fired[place].length === most ? accent : quiet;
+    pen.fillRect(x, y(ms), thick, bottom - y(ms));
+    if (ms > top) {
+      pen.fillStyle = warn;
+      pen.fillRect(x - 1, y(ms) - 4, thick + 2, 3);
+    }
+    pen.fillStyle = lamp;
+    for (const stage of fired[place]) pen.fillRect(x, bottom + 8 + stage * ROW, thick, ROW - 5);
   });
-  pen.fillStyle = colour("--dim");
+  pen.fillStyle = dim;
   stages.forEach((name, place) => {
-    const short = name.length > 6 ? `${name.slice(0, 5)}…` : name;
-    pen.fillText(short, LEFT - 6, bottom + 5 + place * ROW + (ROW - 3) / 2);
+    const short = name.length > 7 ? `${name.slice(0, 6)}…` : name;
+    pen.fillText(short, LEFT - 6, bottom + 8 + place * ROW + (ROW - 5) / 2);
   });
-  for (const [name, ms] of [["p99", stats.latency_ms.p99], ["p50", stats.latency_ms.p50]]) {
-    pen.strokeStyle = colour(name === "p99" ? "--bad" : "--text");
+  pen.textAlign = "left";
+  for (const [name, kind] of [["p99", "--bad"], ["p50", "--text"]]) {
+    const line = y(stats.latency_ms[name]);
+    pen.strokeStyle = pen.fillStyle = colour(kind);
     pen.setLineDash([4, 3]);
     pen.beginPath();
-    pen.moveTo(LEFT, y(ms));
-    pen.lineTo(width, y(ms));
+    pen.moveTo(LEFT, line);
+    pen.lineTo(right, line);
     pen.stroke();
     pen.setLineDash([]);
-    pen.fillStyle = pen.strokeStyle;
-    pen.textAlign = "left";
-    pen.fillText(name, LEFT + 4, y(ms) - 7);
+    pen.fillText(name, right + 5, line);
   }
   tellPointed();
 }
@@ -249,9 +263,9 @@ function tellPointed() {
 
 at("chart").addEventListener("pointermove", (event) => {
   if (!state.stats) return;
-  const box = event.target.getBoundingClientRect(), shown = state.stats.recent.latency_ms.length;
-  const place = Math.floor(((event.clientX - box.left - LEFT) / (box.width - LEFT)) * 300) - (300 - shown);
-  state.pointed = place >= 0 && place < shown ? place : null;
+  const { step, first, shift, length } = layout();
+  const slot = Math.floor((event.clientX - event.target.getBoundingClientRect().left - LEFT) / step);
+  state.pointed = slot >= shift && first + slot - shift < length ? first + slot - shift : null;
   drawChart();
 });
 at("chart").addEventListener("pointerleave", () => { state.pointed = null; if (state.stats) drawChart(); });

@@ -101,7 +101,6 @@ class PreviewServer(BoundedServer):
 class _Handler(BaseHTTPRequestHandler):
     server: PreviewServer
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "edge-vss", ""
     disable_nagle_algorithm = True
     timeout = SEND_S
 
@@ -178,6 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(answer)
         except OSError:  # it has left, or does not listen
             return
+
+    def version_string(self) -> str:
+        return "edge-vss"
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: the journal is for the run."""

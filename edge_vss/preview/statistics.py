@@ -19,8 +19,6 @@ __all__ = ["RECENT", "StatsBoard", "power_figures"]
 
 RECENT = 300
 """Newest frames that are charted, and that percentiles are taken from."""
-GATHER_S = 0.2
-"""Shortest time between two looks at the statistics of the run."""
 RATE_WINDOW_S = 3.0
 POWER_INTERVAL_S, POWER_SAMPLES = 0.5, 240
 STALE_S = 3.0
@@ -42,7 +40,6 @@ class _Seen:
 class _Gathered:
     """What the run looked like at one moment; nothing in it changes any more."""
 
-    when_s: float
     recent: list[_Seen]
     counts: dict[str, Any]
 
@@ -51,20 +48,18 @@ class StatsBoard:
     """Where the loop notes each frame, and where askers find the newest figures. One writer, any number of readers."""
 
     def __init__(self, info: PipelineInfo, clock: Callable[[], float] = time.monotonic) -> None:
-        self._info, self._clock, self._next_s = info, clock, 0.0
+        self._info, self._clock = info, clock
         self._stages = [name for name, _ in info.stages]
         self._recent: deque[_Seen] = deque(maxlen=RECENT)
-        self._gathered = _Gathered(clock(), [], _counts(RunStats(stages=tuple(self._stages)), self._stages))
+        self._gathered = _Gathered([], _counts(RunStats(stages=tuple(self._stages)), self._stages))
 
     def note(self, stats: RunStats) -> None:
-        """Called by the loop after every frame."""
+        """Called by the loop after every frame; all of them, since any rule which to look at would favour some."""
         result, now_s = stats.last, self._clock()
         if result is None:
             return
         self._recent.append(_Seen(now_s, result.sequence, result.latency_ms, result.fired, result.stage_ms))
-        if now_s >= self._next_s:
-            self._next_s = now_s + GATHER_S
-            self._gathered = _Gathered(now_s, list(self._recent), _counts(stats, self._stages))
+        self._gathered = _Gathered(list(self._recent), _counts(stats, self._stages))
 
     def figures(self) -> dict[str, Any]:
         """The keys that ``docs/preview.md`` lists, those of power, classes and the page itself left out."""

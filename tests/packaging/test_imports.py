@@ -78,6 +78,7 @@ def test_importing_the_runtime_loads_no_training_library() -> None:
         "edge_vss.profiling.page",
         "edge_vss.profiling.simulate",
         "edge_vss.board_report",
+        "edge_vss.preview",
         "edge_vss.jetson.build",
         "edge_vss.jetson.doctor",
         "edge_vss.data.sources",

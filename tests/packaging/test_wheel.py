@@ -24,12 +24,14 @@ ALLOWED = [
     r"edge_vss/jetson/deploy/(install\.sh|camera\.toml|edge-vss@\.service|70-edge-vss\.rules)",
     r"edge_vss/zoo/[a-z0-9-]+\.(safetensors|md|toml)",
     r"edge_vss/profiling/templates/report\.html\.j2",
+    r"edge_vss/preview/page\.(html|css|js)",
     r"edge_vss/training/configs/[a-z0-9-]+\.toml",
     r"edge_vss-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)",
 ]
 REQUIRED = [
     "edge_vss/__init__.py",
     "edge_vss/profiling/templates/report.html.j2",
+    "edge_vss/preview/page.html",
     "edge_vss/py.typed",
     "edge_vss/cli/app.py",
     "edge_vss/bundle/schema.py",
