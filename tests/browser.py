@@ -109,8 +109,12 @@ class Browser:
         return dict(json.loads(message))
 
     def open(self, url: str) -> None:
-        """Go to a page."""
+        """Go to a page, and wait until it is there."""
+        known = len(self.events)
         self.call("Page.navigate", url=url)
+        until_s = time.monotonic() + PATIENCE_S
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events[known:]):
+            self.events.append(self._next(until_s))
 
     def run(self, script: str) -> Any:
         """Value of a JavaScript expression; a promise is waited for."""
@@ -141,7 +145,10 @@ class Browser:
         """What a developer's console shows in red."""
         thrown = [event["params"] for event in self.events if event["method"] == "Runtime.exceptionThrown"]
         logged = [event["params"]["entry"] for event in self.events if event["method"] == "Log.entryAdded"]
-        return [*map(str, thrown), *(f"{entry['text']} {entry.get('url', '')}" for entry in logged if entry["level"] == "error")]
+        return [
+            *map(str, thrown),
+            *(f"{entry['text']} {entry.get('url', '')}" for entry in logged if entry["level"] == "error"),
+        ]
 
     def close(self) -> None:
         """End the browser and all that belongs to it."""

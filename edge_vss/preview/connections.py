@@ -1,4 +1,4 @@
-"""How much of anybody's patience the server has: bounded connections, bytes and seconds, whatever the other side does."""
+"""Bounds on what a viewer can take: connections, bytes and seconds, whatever the other side does."""
 
 from __future__ import annotations
 

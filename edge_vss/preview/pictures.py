@@ -12,6 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from edge_vss.data.images import plane_rows
 from edge_vss.frame import Frame
 from edge_vss.runtime import OutputInfo, overlay
 from edge_vss.sinks import OVERLAY_ALPHA, Labels
@@ -76,7 +77,7 @@ class Taken:
     def _scaled(self) -> NDArray[np.uint8]:
         if self._rgb is None:
             width = min(self._picture.width, MAX_WIDTH)
-            self._rgb = self._picture.reformat(
+            scaled = self._picture.reformat(
                 width=width,
                 height=max(1, round(self._picture.height * width / self._picture.width)),
                 format="rgb24",
@@ -84,7 +85,8 @@ class Taken:
                 src_color_range=self._range,
                 dst_color_range="JPEG",
                 interpolation="AREA",
-            ).to_ndarray()
+            )
+            self._rgb = np.asarray(scaled.to_ndarray(), np.uint8)
         return self._rgb
 
 
@@ -150,7 +152,7 @@ def _copy(frame: Frame) -> VideoFrame:
     picture = VideoFrame(frame.width, frame.height, _LAYOUTS[frame.format])
     for plane, source in zip(picture.planes, frame.planes):
         rows = source.reshape(source.shape[0], -1)
-        target: NDArray[np.uint8] = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        target = plane_rows(plane)
         width = min(rows.shape[1], target.shape[1])
         target[: rows.shape[0], :width] = rows[:, :width]
     return picture

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from edge_vss.frame import Frame
-from edge_vss.jetson.power import PowerSampler, find_power
+from edge_vss.jetson.power import PowerSampler, PowerSource, find_power
 from edge_vss.preview.address import Address
 from edge_vss.preview.page import load_page
 from edge_vss.preview.pictures import VIEWS, PictureSlot
@@ -54,10 +54,7 @@ class Preview:
     ) -> None:
         self._info, self._clock = info, clock
         self._slot, self._board = PictureSlot(info.outputs, clock), StatsBoard(info, clock)
-        source = find_power(root, clock)
-        self._power = source and PowerSampler(
-            source, interval_s=POWER_INTERVAL_S, max_samples=POWER_SAMPLES, clock=clock
-        )
+        self._power = _sampler(find_power(root, clock), clock)
         self._open = ExitStack()
         self.server = PreviewServer(
             address, page=load_page(), picture=self._picture, figures=self._figures, environment=environment
@@ -126,6 +123,12 @@ class Preview:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _sampler(source: PowerSource | None, clock: Callable[[], float]) -> PowerSampler | None:
+    if source is None:
+        return None
+    return PowerSampler(source, interval_s=POWER_INTERVAL_S, max_samples=POWER_SAMPLES, clock=clock)
 
 
 @contextmanager

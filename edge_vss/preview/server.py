@@ -76,9 +76,7 @@ class PreviewServer(BoundedServer):
             self.server_close()
             raise
         self._page, self._picture, self._figures = page, picture, figures
-        self._thread = threading.Thread(
-            target=self.serve_forever, args=(POLL_S,), name="edge-vss-preview", daemon=True
-        )
+        self._thread = threading.Thread(target=self.serve_forever, args=(POLL_S,), name="edge-vss-preview", daemon=True)
         self._thread.start()
 
     def answer(self, path: str, query: Mapping[str, str]) -> Answer:

@@ -23,7 +23,9 @@ def test_an_address_has_a_host_and_a_port(text: str, host: str, port: int) -> No
     assert parse_address(text) == Address(host, port) and str(parse_address(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "0.0.0.0", "8077", ":8077", "::1:8077", "a:70000", "a:-1", "a:b", "http://a:1", "a b:1"])
+@pytest.mark.parametrize(
+    "text", ["", "0.0.0.0", "8077", ":8077", "::1:8077", "a:70000", "a:-1", "a:b", "http://a:1", "a b:1"]
+)
 def test_what_is_no_address_is_wrong_usage(text: str) -> None:
     with pytest.raises(WrongUsage, match="--preview wants HOST:PORT"):
         parse_address(text)
@@ -41,7 +43,9 @@ def test_an_address_of_another_machine_is_a_device_error(start: Start) -> None:
             start(address)
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.1:9000", "LOCALHOST:80", "[::1]:8077", "127.8.9.1"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "127.0.0.1:9000", "LOCALHOST:80", "[::1]:8077", "127.8.9.1"]
+)
 def test_on_loopback_names_of_this_machine_are_served(start: Start, host: str) -> None:
     assert start().ask(Host=host).status == 200
 

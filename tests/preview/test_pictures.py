@@ -33,7 +33,14 @@ def flat_frame(format: Any, matrix: ColourMatrix, range: ColourRange, height: in
         plane[:, shape[1] // 2 :] = 150
         planes.append(plane)
     return Frame(
-        format=format, planes=tuple(planes), height=height, width=width, pts_us=0, sequence=7, matrix=matrix, range=range
+        format=format,
+        planes=tuple(planes),
+        height=height,
+        width=width,
+        pts_us=0,
+        sequence=7,
+        matrix=matrix,
+        range=range,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 import threading
 import time
@@ -155,7 +154,9 @@ def test_a_request_that_is_too_large_is_refused(start: Start, request_: bytes) -
     assert run.ask().status == 200
 
 
-@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A B C D E\r\n\r\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A B C D E\r\n\r\n"]
+)
 def test_what_is_no_request_is_refused_and_the_server_goes_on(start: Start, garbage: bytes) -> None:
     run = start()
     assert b"HTTP/1.1 4" in run.send(garbage) or b"HTTP/1.1 505" in run.send(garbage)
@@ -260,7 +261,7 @@ def test_pages_leave_no_thread_and_no_file_behind(plain_bundle: Path) -> None:
         run.stop()
         kept.close()
         wait_until(lambda: not any("preview" in thread.name for thread in threading.enumerate()))
-        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+        return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
 
     first = once()
     assert {once() for _ in range(5)} == {first}
