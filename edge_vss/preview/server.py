@@ -150,18 +150,25 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _send(self, answer: Answer) -> None:
-        self.send_response(answer.status)
-        own = {"Content-Security-Policy": _NOTHING_ALLOWED, **_HEADERS, **(answer.headers or {})}
-        for name, value in own.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", answer.kind)
-        self.send_header("Content-Length", str(len(answer.body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
+        """Head and body in one go, which has ``SEND_S`` to be taken."""
+        viewer, self.wfile = self.wfile, io.BytesIO()
+        try:
+            self.send_response(answer.status)
+            own = {"Content-Security-Policy": _NOTHING_ALLOWED, **_HEADERS, **(answer.headers or {})}
+            for name, value in own.items():
+                self.send_header(name, value)
+            self.send_header("Content-Type", answer.kind)
+            self.send_header("Content-Length", str(len(answer.body)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
+            content = self.wfile.getvalue()
+        finally:
+            self.wfile = viewer
         self.connection.settimeout(SEND_S)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
+        self.wfile.write(content)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the base class refuses, in our words."""

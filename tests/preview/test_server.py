@@ -226,7 +226,7 @@ def test_viewers_that_stall_lose_the_connection_and_the_loop_does_not_notice(
     with_ms = np.diff(ends_s[first:]) * 1e3
     for connection in stalled:
         connection.close()
-    assert held_s >= 1.5, "they were waited for, in vain"
+    assert held_s >= 1.5, "the server has waited for them, in vain"
     assert with_ms.max() < 1000, "the loop has waited for a viewer"
     assert np.median(with_ms) < 1.5 * np.median(alone_ms) + 1.0
 
