@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +15,13 @@ from edge_vss.data.sources import FrameSource, open_source
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 from edge_vss.run_stats import RunStats
-from edge_vss.runtime import Pipeline
+from edge_vss.runtime import Labelled, Loop, NativeSource, Pipeline
 from edge_vss.sinks import Sink, open_sink
 from edge_vss.variants import check_variant
 
 __all__ = ["OpenRun", "check_outputs", "label_frames", "open_run"]
+
+_LOG = logging.getLogger("edge_vss")
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def check_outputs(bundle: str | Path, source: str, outputs: Sequence[str]) -> No
 
 def label_frames(
     pipeline: Pipeline,
-    frames: Iterable[Frame],
+    frames: Iterable[Frame] | NativeSource,
     sinks: Sequence[Sink],
     stats: RunStats,
     *,
@@ -107,7 +110,9 @@ def label_frames(
     realtime: bool = False,
     observe: Callable[[RunStats], None] = lambda stats: None,
 ) -> None:
-    """Label frames until there are no more, and put the outputs in their places.
+    """Label frames on the native loop until there are no more, and put the outputs in their places.
+
+    Sinks work on the calling thread, beside the loop.
 
     Args:
         stats: Filled in as frames are done.
@@ -133,31 +138,35 @@ def label_frames(
 
 def _loop(
     pipeline: Pipeline,
-    frames: Iterable[Frame],
+    frames: Iterable[Frame] | NativeSource,
     sinks: Sequence[Sink],
     stats: RunStats,
     limit: int | None,
     realtime: bool,
     observe: Callable[[RunStats], None],
 ) -> None:
-    start, first_pts_us = time.perf_counter(), None
-    if limit == 0:
-        return
-    for frame in frames:
-        first_pts_us = frame.pts_us if first_pts_us is None else first_pts_us
-        if realtime:
-            due = start + (frame.pts_us - first_pts_us) / 1e6
-            early = max(0.0, due - time.perf_counter())
-            time.sleep(early)
-            stats.waited_s += early
-        result = pipeline.process(frame)
+    def take(labelled: Labelled) -> None:
         for sink in sinks:
-            sink.write(frame, result.labels)
-        stats.add(result)
+            sink.write(labelled.frame, labelled.result.labels)
+        stats.add(labelled.result)
         stats.seconds = time.perf_counter() - start
         observe(stats)
-        if stats.frames == limit:
-            return
+
+    start = time.perf_counter()
+    with Loop(pipeline, frames, limit=limit, realtime=realtime, notify=True) as loop:
+        try:
+            for labelled in loop:
+                take(labelled)
+        except KeyboardInterrupt:
+            loop.stop()
+            for labelled in loop:  # what is done already
+                take(labelled)
+            raise
+        finally:
+            found = loop.stats()
+            stats.settle(found, loop.records()[1])
+            if found.fallbacks:
+                _LOG.warning("an engine failed; %s took over", pipeline.info.variant)
 
 
 def _close(sinks: Sequence[Sink]) -> None:

@@ -3,6 +3,7 @@
 Importing this needs neither torch nor a GPU; ONNX Runtime's library is opened when the first pipeline is.
 """
 
+from edge_vss.runtime.loop import SCENE_CUT, Labelled, Loop, LoopStats, NativeSource
 from edge_vss.runtime.pipeline import (
     OutputInfo,
     Pipeline,
@@ -17,6 +18,11 @@ from edge_vss.runtime.pipeline import (
 )
 
 __all__ = [
+    "SCENE_CUT",
+    "Labelled",
+    "Loop",
+    "LoopStats",
+    "NativeSource",
     "OutputInfo",
     "Pipeline",
     "PipelineInfo",

@@ -15,16 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.errors import BadInput, DeviceError, EdgeVssError
-from edge_vss.frame import Frame
+from edge_vss.frame import SUSPECT, Frame
 from edge_vss.runtime import _native
 
 FORMATS = {"nv12": 0, "i420": 1, "yuyv": 2, "bgr": 3, "rgb": 4, "grey": 5}
 MATRICES = {"bt601": 0, "bt709": 1}
 RANGES = {"limited": 0, "full": 1}
-FLAGS = {1: "reset", 2: "reused", 4: "recomputed", 8: "host_pixels"}
+FLAGS = {
+    1: "reset",
+    2: "reused",
+    4: "recomputed",
+    8: "host_pixels",
+    16: "suspect",
+    32: "scene_cut",
+    64: "fell_back",
+}
 
 # In the order of the negative statuses of edge_vss.h.
-_native.set_error_types((ValueError, DeviceError, BadInput, DeviceError, EdgeVssError))
+_native.set_error_types((ValueError, DeviceError, BadInput, DeviceError, EdgeVssError, DeviceError))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +97,15 @@ class Result:
     """From the frame's arrival to the label maps."""
     flags: tuple[str, ...]
     """``reset``: first frame after a reset; ``reused``: a label map was re-used; ``recomputed``: scores were not
-    finite and the frame was computed again from scratch."""
+    finite and the frame was computed again from scratch; ``host_pixels``: not by the variant's pixel engines;
+    ``suspect``: see below; ``scene_cut``: another scene, the state was reset; ``fell_back``: an engine failed, another
+    variant computes."""
+    captured_ns: int = 0
+    """Of the frame."""
+    done_ns: int = 0
+    """CLOCK_MONOTONIC when the label maps were there."""
+    suspect: tuple[str, ...] = ()
+    """Of the frame."""
 
 
 class Pipeline:
@@ -132,6 +148,11 @@ class Pipeline:
             os.fspath(bundle), schedule, backend, precision, threads, label_size == "network", onnxruntime_library()
         )
 
+    @property
+    def native(self) -> _native.Pipeline:
+        """What the loop works with."""
+        return self._native
+
     def try_send(self, frame: Frame) -> bool:
         """Process a frame; False where the last result was not received yet.
 
@@ -139,26 +160,12 @@ class Pipeline:
             ValueError: The frame cannot be used, or time or sequence do not increase; no clock advances.
             DeviceError: An engine failed; the stream state was reset.
         """
-        return bool(
-            self._native.try_send(
-                FORMATS[frame.format],
-                frame.height,
-                frame.width,
-                list(frame.planes),
-                MATRICES[frame.matrix],
-                RANGES[frame.range],
-                frame.pts_us,
-                frame.sequence,
-            )
-        )
+        return bool(self._native.try_send(*native_frame(frame)))
 
     def receive(self) -> Result | None:
         """The result of the last frame, once; None where there is none."""
         found: Any = self._native.receive()
-        if found is None:
-            return None
-        bits = found.pop("flags")
-        return Result(flags=tuple(name for bit, name in FLAGS.items() if bits & bit), **found)
+        return None if found is None else result_of(found)
 
     def process(self, frame: Frame) -> Result:
         """``try_send`` and ``receive`` in one."""
@@ -203,6 +210,32 @@ class Pipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def result_of(found: dict[str, Any]) -> Result:
+    """A result from the extension's plain values."""
+    bits, suspect = found.pop("flags"), found.pop("suspect")
+    return Result(
+        flags=tuple(name for bit, name in FLAGS.items() if bits & bit),
+        suspect=tuple(name for bit, name in SUSPECT.items() if suspect & bit),
+        **found,
+    )
+
+
+def native_frame(frame: Frame) -> tuple[int, int, int, list[NDArray[np.uint8]], int, int, int, int, int, int]:
+    """The arguments that stand for a frame in the extension."""
+    return (
+        FORMATS[frame.format],
+        frame.height,
+        frame.width,
+        list(frame.planes),
+        MATRICES[frame.matrix],
+        RANGES[frame.range],
+        frame.pts_us,
+        frame.sequence,
+        frame.captured_ns,
+        sum(bit for bit, name in SUSPECT.items() if name in frame.suspect),
+    )
 
 
 def onnxruntime_library() -> str:

@@ -2,42 +2,34 @@
 #include <cstring>
 #include <new>
 
+#include "abi.h"
 #include "bundle.h"
+#include "c_guard.h"
 #include "edge_vss.h"
 #include "error.h"
 #include "pipeline.h"
 
-struct evss_pipeline {
-  evss::Pipeline pipeline;
-};
+using evss::guarded;
+using evss::refuse;
 
 namespace {
 
-thread_local std::string last_error;
 thread_local std::string backends_text;
-
-evss_status refuse(evss_status status, const std::string& message) {
-  last_error = message;
-  return status;
-}
-
-template <class Call>
-evss_status guarded(const Call& call) {
-  last_error.clear();
-  try {
-    return call();
-  } catch (const evss::Error& error) {
-    return refuse(error.status(), error.what());
-  } catch (const std::bad_alloc&) {
-    return refuse(EVSS_INTERNAL, "out of memory");
-  } catch (const std::exception& error) {
-    return refuse(EVSS_INTERNAL, error.what());
-  }
-}
 
 std::string or_empty(const char* text) {
   const std::string value = text ? text : "";
   return value == "auto" ? "" : value;
+}
+
+evss::PipelineOptions wanted_from(const evss_options& given) {
+  evss::PipelineOptions wanted;
+  wanted.threads = static_cast<int>(given.threads);
+  wanted.network_size = given.label_size == EVSS_LABELS_NETWORK;
+  wanted.schedule = given.schedule ? given.schedule : "";
+  wanted.backend = or_empty(given.backend);
+  wanted.precision = or_empty(given.precision);
+  wanted.backend_options.onnxruntime = given.onnxruntime ? given.onnxruntime : "";
+  return wanted;
 }
 
 }  // namespace
@@ -46,7 +38,7 @@ extern "C" {
 
 uint32_t evss_abi_version(void) { return EVSS_ABI_VERSION; }
 const char* evss_version(void) { return EDGE_VSS_VERSION; }
-const char* evss_last_error(void) { return last_error.c_str(); }
+const char* evss_last_error(void) { return evss::last_error().c_str(); }
 
 void evss_frame_init(evss_frame* frame) {
   std::memset(frame, 0, sizeof *frame);
@@ -65,18 +57,14 @@ evss_status evss_pipeline_open(const char* bundle, const evss_options* options, 
     if (!bundle) return refuse(EVSS_INVALID_ARGUMENT, "bundle is NULL");
     evss::PipelineOptions wanted;
     if (options) {
-      if (options->struct_size < sizeof *options)
+      if (options->struct_size < evss::kOldestOptions)
         return refuse(EVSS_INVALID_ARGUMENT, "options.struct_size is not set; call evss_options_init first");
-      if (options->threads > 256)
-        return refuse(EVSS_INVALID_ARGUMENT, "threads must be 0..256, got " + std::to_string(options->threads));
-      if (options->label_size > EVSS_LABELS_NETWORK)
+      const evss_options given = evss::completed(*options);
+      if (given.threads > 256)
+        return refuse(EVSS_INVALID_ARGUMENT, "threads must be 0..256, got " + std::to_string(given.threads));
+      if (given.label_size > EVSS_LABELS_NETWORK)
         return refuse(EVSS_INVALID_ARGUMENT, "label_size is not an evss_label_size");
-      wanted.threads = static_cast<int>(options->threads);
-      wanted.network_size = options->label_size == EVSS_LABELS_NETWORK;
-      wanted.schedule = options->schedule ? options->schedule : "";
-      wanted.backend = or_empty(options->backend);
-      wanted.precision = or_empty(options->precision);
-      wanted.backend_options.onnxruntime = options->onnxruntime ? options->onnxruntime : "";
+      wanted = wanted_from(given);
     }
     *out = new evss_pipeline{evss::Pipeline(bundle, wanted)};
     return EVSS_OK;
@@ -99,9 +87,11 @@ evss_status evss_bundle_check(const char* bundle) {
 
 evss_status evss_pipeline_info(const evss_pipeline* pipeline, evss_info* info) {
   return guarded([&] {
-    if (!pipeline || !info || info->struct_size < sizeof *info)
+    if (!pipeline || !info || info->struct_size == 0)
       return refuse(EVSS_INVALID_ARGUMENT, "pipeline or info is NULL, or info.struct_size is not set");
-    pipeline->pipeline.info(info);
+    evss_info found;
+    pipeline->pipeline.info(&found);
+    evss::hand_over(found, info);
     return EVSS_OK;
   });
 }
@@ -109,7 +99,7 @@ evss_status evss_pipeline_info(const evss_pipeline* pipeline, evss_info* info) {
 evss_status evss_send_frame(evss_pipeline* pipeline, const evss_frame* frame) {
   return guarded([&] {
     if (!pipeline || !frame) return refuse(EVSS_INVALID_ARGUMENT, "pipeline or frame is NULL");
-    return pipeline->pipeline.send(*frame, &last_error);
+    return pipeline->pipeline.send(*frame, &evss::last_error());
   });
 }
 
@@ -134,6 +124,14 @@ evss_status evss_reset(evss_pipeline* pipeline) {
     if (!pipeline) return refuse(EVSS_INVALID_ARGUMENT, "pipeline is NULL");
     pipeline->pipeline.reset();
     return EVSS_OK;
+  });
+}
+
+evss_status evss_next_variant(evss_pipeline* pipeline) {
+  return guarded([&] {
+    if (!pipeline) return refuse(EVSS_INVALID_ARGUMENT, "pipeline is NULL");
+    std::string why_not;
+    return pipeline->pipeline.next_variant(&why_not) ? EVSS_OK : refuse(EVSS_UNAVAILABLE, why_not);
   });
 }
 

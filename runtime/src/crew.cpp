@@ -9,6 +9,11 @@ double now_ms() {
   return duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+int64_t now_ns() {
+  using std::chrono::nanoseconds;
+  return std::chrono::duration_cast<nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 void run_job(Job* job) {
   job->begin_ms = now_ms();
   job->status.ok = true;

@@ -20,8 +20,9 @@ struct Job {
   Status status;
 };
 
-/// Monotonic milliseconds.
+/// CLOCK_MONOTONIC in milliseconds, and in nanoseconds.
 double now_ms();
+int64_t now_ns();
 /// Runs a job on the calling thread.
 void run_job(Job* job);
 

@@ -1,9 +1,9 @@
 #include "pipeline.h"
 
 #include <algorithm>
-#include <cstring>
 #include <thread>
 
+#include "abi.h"
 #include "frames.h"
 #include "variant_choice.h"
 
@@ -34,20 +34,21 @@ std::vector<bool> tensors_for_host(const Manifest& manifest, const std::vector<S
 }  // namespace
 
 Pipeline::Pipeline(const std::string& path, const PipelineOptions& options)
-    : bundle_(path), network_size_(options.network_size) {
+    : bundle_(path), options_(options), network_size_(options.network_size) {
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   threads_ = options.threads > 0 ? options.threads : std::max(1, cores);
-  load(options);
+  load(0);
   pool_ = std::make_unique<ParallelFor>(threads_);
   describe();
 }
 
-void Pipeline::load(const PipelineOptions& options) {
+// Everything that belongs to one variant; where this throws, what was loaded before stays.
+void Pipeline::load(size_t first_variant) {
   const Manifest& manifest = bundle_.manifest();
-  ChosenVariant chosen = choose_variant(manifest, options.backend, options.precision, options.backend_options);
-  variant_ = chosen.variant;
-  std::vector<Schedule> schedules = schedules_of(manifest, *variant_);
-  const int first = options.schedule.empty() ? 0 : schedule_named(schedules, options.schedule);
+  ChosenVariant chosen =
+      choose_variant(manifest, first_variant, options_.backend, options_.precision, options_.backend_options);
+  std::vector<Schedule> schedules = schedules_of(manifest, *chosen.variant);
+  const int first = options_.schedule.empty() ? 0 : schedule_named(schedules, options_.schedule);
   int lanes = 1;
   // Stages that read late values can run side by side: they share the threads out.
   if (schedules[first].any_delay) {
@@ -55,19 +56,45 @@ void Pipeline::load(const PipelineOptions& options) {
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
-  stages_ = std::make_unique<Stages>(bundle_, *variant_, std::move(chosen.backend), slots,
-                                     tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes));
+  auto stages = std::make_unique<Stages>(bundle_, *chosen.variant, std::move(chosen.backend), slots,
+                                         tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes));
   const int workers = std::min(threads_, static_cast<int>(manifest.graph.stages.size())) - 1;
-  scheduler_ = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages_, slots, workers);
-  scheduler_->set_schedule(first);
-  const TensorDesc& image = stages_->tensor(manifest.graph.image);
-  input_type(image.dtype);
-  if (!stages_->backend().host_view(stages_->memory(manifest.graph.image, 0))) image_.resize(image.bytes);
-  if (!variant_->pixels.pre.empty())
-    pixel_stages_ = std::make_unique<PixelStages>(bundle_, *variant_, *stages_, slots, threads_);
-  for (const OutputSpec& spec : manifest.outputs) {
-    outputs_.emplace_back(spec, stages_->tensor(spec.tensor), stages_->backend());
+  auto scheduler = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages, slots, workers);
+  scheduler->set_schedule(first);
+  input_type(stages->tensor(manifest.graph.image).dtype);
+  std::unique_ptr<PixelStages> pixel_stages;
+  if (!chosen.variant->pixels.pre.empty())
+    pixel_stages = std::make_unique<PixelStages>(bundle_, *chosen.variant, *stages, slots, threads_);
+  std::vector<LabelMaker> outputs;
+  for (const OutputSpec& spec : manifest.outputs)
+    outputs.emplace_back(spec, stages->tensor(spec.tensor), stages->backend());
+  // What refers to the stages goes before them.
+  outputs_ = std::move(outputs);
+  pixel_stages_ = std::move(pixel_stages);
+  scheduler_ = std::move(scheduler);
+  stages_ = std::move(stages);
+  variant_ = chosen.variant;
+  preprocessor_.reset();
+  image_.resize(stages_->backend().host_view(stages_->memory(manifest.graph.image, 0))
+                    ? 0
+                    : stages_->tensor(manifest.graph.image).bytes);
+  backend_versions_.push_back(stages_->backend().version());
+}
+
+bool Pipeline::next_variant(std::string* why_not) {
+  const std::vector<Variant>& variants = bundle_.manifest().variants;
+  options_.schedule = scheduler_->schedule().name;
+  *why_not = "the bundle has no other variant that fits";
+  for (size_t next = static_cast<size_t>(variant_ - variants.data()) + 1; next < variants.size(); ++next) {
+    try {
+      load(next);
+      reset(EVSS_FLAG_FELL_BACK);
+      return true;
+    } catch (const Error& error) {
+      *why_not = error.what();
+    }
   }
+  return false;
 }
 
 void Pipeline::describe() {
@@ -83,7 +110,6 @@ void Pipeline::describe() {
                              names_[i].classes.data(), names_[i].colours.data()});
   }
   for (const Schedule& schedule : manifest.schedules) schedule_names_.push_back(schedule.name.c_str());
-  backend_version_ = stages_->backend().version();
   result_outputs_.resize(outputs_.size());
   result_stages_.resize(manifest.graph.stages.size());
 }
@@ -105,17 +131,18 @@ void Pipeline::info(evss_info* info) const {
   info->outputs = output_infos_.data();
   info->schedules = schedule_names_.data();
   info->simd = isa_name(default_isa());
-  info->backend_version = backend_version_.c_str();
+  info->backend_version = backend_versions_.back().c_str();
 }
 
-evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
+evss_status Pipeline::send(const evss_frame& given, std::string* why) {
   if (finished_) {
     *why = "no frame can follow evss_finish";
     return EVSS_INVALID_ARGUMENT;
   }
   if (pending_) return EVSS_AGAIN;
   const double begin = now_ms();
-  const char* reason = frame_problem(frame);
+  const evss_frame frame = completed(given);
+  const char* reason = frame_problem(given);
   if (!reason && seen_ && frame.pts_us <= last_pts_us_) reason = "pts_us must increase";
   if (!reason && seen_ && frame.sequence <= last_sequence_) reason = "sequence must increase";
   if (reason) {
@@ -129,7 +156,7 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
   fit_to(view);
   Status status;
   staged_ = pixel_stages_ && pixel_stages_->take(view);
-  result_.flags = after_reset_ ? uint32_t{EVSS_FLAG_RESET} : 0u;
+  result_.flags = after_reset_ ? uint32_t{EVSS_FLAG_RESET} | reset_flags_ : 0u;
   if (pixel_stages_ && !staged_) result_.flags |= EVSS_FLAG_HOST_PIXELS;
   bool good = compute(view, frame, &status);
   const double labelled = now_ms();
@@ -151,11 +178,13 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
     return EVSS_BACKEND_FAILED;
   }
   const double end = now_ms();
+  result_.done_ns = now_ns();
   result_.post_ms = end - labelled;
   result_.latency_ms = end - begin;
   fill_result(frame);
   seen_ = pending_ = true;
   after_reset_ = false;
+  reset_flags_ = 0;
   last_pts_us_ = frame.pts_us;
   last_sequence_ = frame.sequence;
   return EVSS_OK;
@@ -271,6 +300,9 @@ void Pipeline::fill_result(const evss_frame& frame) {
     result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired ? 1 : 0,
                          static_cast<int32_t>(clockwork.stage_age(static_cast<int>(i))), run.change, run.ms};
   }
+  result_.captured_ns = frame.captured_ns;
+  result_.suspect = frame.suspect;
+  if (frame.suspect) result_.flags |= EVSS_FLAG_SUSPECT;
   result_.sequence = frame.sequence;
   result_.pts_us = frame.pts_us;
   result_.num_outputs = static_cast<uint32_t>(result_outputs_.size());
@@ -284,16 +316,15 @@ void Pipeline::fill_result(const evss_frame& frame) {
 
 evss_status Pipeline::receive(evss_result* result) {
   if (!pending_) return finished_ ? EVSS_END_OF_STREAM : EVSS_AGAIN;
-  const uint32_t size = std::min<uint32_t>(result->struct_size, sizeof result_);
-  result_.struct_size = size;
-  std::memcpy(result, &result_, size);
+  hand_over(result_, result);
   pending_ = false;
   return EVSS_OK;
 }
 
-void Pipeline::reset() {
+void Pipeline::reset(uint32_t flags) {
   scheduler_->reset();
   after_reset_ = true;
+  reset_flags_ |= flags;
   seen_ = pending_ = finished_ = false;
 }
 

@@ -1,6 +1,7 @@
 // A loaded bundle that takes frames: pre-processing, the scheduler, and the label maps.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,7 +29,11 @@ class Pipeline {
   evss_status send(const evss_frame& frame, std::string* why);
   evss_status receive(evss_result* result);
   void finish() { finished_ = true; }
-  void reset();
+  /// `flags` are those of the next result, beside EVSS_FLAG_RESET.
+  void reset(uint32_t flags = 0);
+  /// Loads the next variant that fits what was asked for. False: there is none that works, and nothing changed.
+  bool next_variant(std::string* why_not);
+  size_t num_stages() const { return result_stages_.size(); }
   void set_schedule(const std::string& name);                          // throws Error
   void read_tensor(const std::string& name, void* out, size_t bytes);  // throws Error
   void info(evss_info* info) const;
@@ -39,7 +44,7 @@ class Pipeline {
     std::vector<uint8_t> colours;
   };
 
-  void load(const PipelineOptions& options);
+  void load(size_t first_variant);
   void describe();
   void fit_to(const FrameView& view);
   bool compute(const FrameView& view, const evss_frame& frame, Status* status);
@@ -49,6 +54,7 @@ class Pipeline {
   void fill_result(const evss_frame& frame);
 
   Bundle bundle_;
+  PipelineOptions options_;
   const Variant* variant_ = nullptr;
   bool network_size_ = false;
   int threads_ = 1;
@@ -62,6 +68,7 @@ class Pipeline {
   std::vector<LabelMaker> outputs_;
 
   bool pending_ = false, finished_ = false, after_reset_ = true, seen_ = false;
+  uint32_t reset_flags_ = 0;
   uint64_t last_sequence_ = 0, refused_ = 0;
   int64_t last_pts_us_ = 0;
   double pre_ms_ = 0.0;
@@ -73,7 +80,7 @@ class Pipeline {
   std::vector<evss_output_info> output_infos_;
   std::vector<Names> names_;
   std::vector<const char*> schedule_names_;
-  std::string backend_version_;
+  std::deque<std::string> backend_versions_;  // of every variant so far: what evss_info points to stays
 };
 
 }  // namespace evss
