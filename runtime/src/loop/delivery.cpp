@@ -27,6 +27,17 @@ Delivery::Slot* Delivery::oldest_ready() {
   return found;
 }
 
+// Room in every slot, before the first one is filled: which of them is used when depends on how fast they come back.
+void Delivery::make_room(const evss_result& result) {
+  for (Slot& slot : slots_) {
+    slot.outputs.resize(result.num_outputs);
+    slot.stages.resize(result.num_stages);
+    slot.labels.resize(result.num_outputs);
+    for (uint32_t i = 0; i < result.num_outputs; ++i)
+      slot.labels[i].resize(static_cast<size_t>(result.outputs[i].stride) * result.outputs[i].height);
+  }
+}
+
 // Allocates only for label maps that are larger than any before.
 void Delivery::fill(Slot* slot, const evss_frame& frame, const evss_result& result) {
   slot->frame = frame;
@@ -48,6 +59,7 @@ void Delivery::fill(Slot* slot, const evss_frame& frame, const evss_result& resu
 
 bool Delivery::put(const evss_frame& frame, const evss_result& result, bool wait) {
   Slot* slot = nullptr;
+  if (count_ == 0) make_room(result);  // nobody else has a slot yet
   {
     std::unique_lock<std::mutex> lock(mutex_);
     slot = free_slot();

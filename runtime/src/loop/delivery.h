@@ -39,6 +39,7 @@ class Delivery {
     std::vector<evss_stage_result> stages;
     std::vector<std::vector<uint8_t>> labels;
   };
+  void make_room(const evss_result& result);
   static void fill(Slot* slot, const evss_frame& frame, const evss_result& result);
   Slot* free_slot();
   Slot* oldest_ready();
