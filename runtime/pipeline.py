@@ -6,7 +6,7 @@ import importlib.util
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -29,6 +29,8 @@ FLAGS = {
     16: "suspect",
     32: "scene_cut",
     64: "fell_back",
+    128: "degraded",
+    256: "late",
 }
 
 # In the order of the negative statuses of edge_vss.h.
@@ -98,14 +100,22 @@ class Result:
     flags: tuple[str, ...]
     """``reset``: first frame after a reset; ``reused``: a label map was re-used; ``recomputed``: scores were not
     finite and the frame was computed again from scratch; ``host_pixels``: not by the variant's pixel engines;
-    ``suspect``: see below; ``scene_cut``: another scene, the state was reset; ``fell_back``: an engine failed, another
-    variant computes."""
+    ``degraded``, ``late``: see ``reasons``; ``suspect``: see below; ``scene_cut``: another scene, the state was
+    reset; ``fell_back``: an engine failed, another variant computes."""
     captured_ns: int = 0
     """Of the frame."""
     done_ns: int = 0
     """CLOCK_MONOTONIC when the label maps were there."""
     suspect: tuple[str, ...] = ()
     """Of the frame."""
+    landed: tuple[str, ...] = ()
+    """Of ``fired``: those that ran in the background and are used from this frame on."""
+    started: tuple[str, ...] = ()
+    """Stages that started in the background."""
+    schedule: str = ""
+    """That was played: with a deadline one of the ladder's."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Flag -> why, for ``degraded`` and ``late``."""
 
 
 class Pipeline:
@@ -118,6 +128,9 @@ class Pipeline:
         precision: Of the variant to run; ``auto`` takes any.
         threads: For engines and pixels together; 0 = one per core.
         label_size: ``source``: label maps have the frame's size, the fit undone; ``network``: the input's.
+        deadline_ms: From the frame's arrival to its label maps; 0 = none. See ``set_deadline``.
+        max_age: Frames that a label map may grow old under a deadline; 0 = as the bundle's adaptive clocks have it.
+        background: A stage that is too dear for one frame may run in the background, with two threads and more.
         operations: Name -> callable for variants whose stages name host operations: it takes the stage's inputs as
             arrays and returns one array per output. Meant for experiments: it runs Python in the frame loop.
 
@@ -136,6 +149,9 @@ class Pipeline:
         precision: str = "auto",
         threads: int = 0,
         label_size: Literal["source", "network"] = "source",
+        deadline_ms: float = 0.0,
+        max_age: int = 0,
+        background: bool = True,
         operations: Mapping[str, Callable[..., Sequence[NDArray[Any]]]] | None = None,
     ) -> None:
         if label_size not in ("source", "network"):
@@ -145,7 +161,16 @@ class Pipeline:
         for name, function in (operations or {}).items():
             _native.register_operation(name, function)
         self._native = _native.Pipeline(
-            os.fspath(bundle), schedule, backend, precision, threads, label_size == "network", onnxruntime_library()
+            os.fspath(bundle),
+            schedule,
+            backend,
+            precision,
+            threads,
+            label_size == "network",
+            onnxruntime_library(),
+            deadline_ms,
+            max_age,
+            background,
         )
 
     @property
@@ -183,6 +208,13 @@ class Pipeline:
         """Change the schedule between two frames; state survives, adaptive clocks take a new reference."""
         self._native.set_schedule(name)
 
+    def set_deadline(self, deadline_ms: float, *, max_age: int = 0) -> None:
+        """From the next frame on keep label maps within this time of their frame's arrival; 0 ends that.
+
+        Frame by frame the richest schedule of the bundle's ladder is taken whose stages are foreseen to end in time.
+        """
+        self._native.set_deadline(deadline_ms, max_age)
+
     def read_tensor(self, name: str, shape: Sequence[int], dtype: str = "float32") -> NDArray[Any]:
         """A copy of the value a graph tensor had after the last frame, as stored.
 
@@ -214,8 +246,9 @@ class Pipeline:
 
 def result_of(found: dict[str, Any]) -> Result:
     """A result from the extension's plain values."""
-    bits, suspect = found.pop("flags"), found.pop("suspect")
+    bits, suspect, reasons = found.pop("flags"), found.pop("suspect"), found.pop("reasons")
     return Result(
+        reasons=dict(part.split(": ", 1) for part in reasons.split("; ")) if reasons else {},
         flags=tuple(name for bit, name in FLAGS.items() if bits & bit),
         suspect=tuple(name for bit, name in SUSPECT.items() if suspect & bit),
         **found,

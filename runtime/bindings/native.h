@@ -29,7 +29,8 @@ nb::dict dict_of(const evss_result& result, nb::handle owner);
 class Pipeline {
  public:
   Pipeline(const std::string& bundle, const std::optional<std::string>& schedule, const std::string& backend,
-           const std::string& precision, uint32_t threads, bool network_size, const std::string& onnxruntime);
+           const std::string& precision, uint32_t threads, bool network_size, const std::string& onnxruntime,
+           double deadline_ms, uint32_t max_age, bool background);
   ~Pipeline() { close(); }
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
@@ -43,6 +44,7 @@ class Pipeline {
   void finish() { raise_if_failed(evss_finish(handle_)); }
   void reset() { raise_if_failed(evss_reset(handle_)); }
   void set_schedule(const std::string& name) { raise_if_failed(evss_set_schedule(handle_, name.c_str())); }
+  void set_deadline(double ms, uint32_t max_age) { raise_if_failed(evss_set_deadline(handle_, ms, max_age)); }
   Bytes read_tensor(const std::string& name, size_t bytes);
   nb::dict info() const;
 

@@ -65,12 +65,14 @@ nb::dict dict_of(const evss_result& result, nb::handle owner) {
     age_frames[map.name] = map.age_frames;
     age_ms[map.name] = map.age_ms;
   }
-  nb::list fired;
+  nb::list fired, landed, started;
   for (uint32_t i = 0; i < result.num_stages; ++i) {
     const evss_stage_result& stage = result.stages[i];
     stage_age_frames[stage.name] = stage.age_frames;
     if (stage.change >= 0.0) changes[stage.name] = stage.change;
-    if (!stage.fired) continue;
+    if (stage.fired & EVSS_FIRED_STARTED) started.append(stage.name);
+    if (stage.fired & EVSS_FIRED_LANDED) landed.append(stage.name);
+    if (!(stage.fired & (EVSS_FIRED_NOW | EVSS_FIRED_LANDED))) continue;
     fired.append(stage.name);
     stage_ms[stage.name] = stage.ms;
   }
@@ -91,11 +93,16 @@ nb::dict dict_of(const evss_result& result, nb::handle owner) {
   found["captured_ns"] = result.captured_ns;
   found["done_ns"] = result.done_ns;
   found["suspect"] = result.suspect;
+  found["landed"] = nb::tuple(landed);
+  found["started"] = nb::tuple(started);
+  found["schedule"] = result.schedule;
+  found["reasons"] = result.reasons;
   return found;
 }
 
 Pipeline::Pipeline(const std::string& bundle, const std::optional<std::string>& schedule, const std::string& backend,
-                   const std::string& precision, uint32_t threads, bool network_size, const std::string& onnxruntime) {
+                   const std::string& precision, uint32_t threads, bool network_size, const std::string& onnxruntime,
+                   double deadline_ms, uint32_t max_age, bool background) {
   evss_options options;
   evss_options_init(&options);
   options.schedule = schedule ? schedule->c_str() : nullptr;
@@ -103,6 +110,9 @@ Pipeline::Pipeline(const std::string& bundle, const std::optional<std::string>& 
   options.precision = precision.c_str();
   options.threads = threads;
   options.label_size = network_size ? EVSS_LABELS_NETWORK : EVSS_LABELS_SOURCE;
+  options.deadline_ms = deadline_ms;
+  options.max_age = max_age;
+  options.sequential = !background;
   options.onnxruntime = onnxruntime.empty() ? nullptr : onnxruntime.c_str();
   evss_status status;
   {
@@ -186,13 +196,14 @@ nb::dict Pipeline::info() const {
 void bind_pipeline(nb::module_& module) {
   nb::class_<Pipeline>(module, "Pipeline")
       .def(nb::init<const std::string&, const std::optional<std::string>&, const std::string&, const std::string&,
-                    uint32_t, bool, const std::string&>())
+                    uint32_t, bool, const std::string&, double, uint32_t, bool>())
       .def("close", &Pipeline::close)
       .def("try_send", &Pipeline::try_send)
       .def("receive", &Pipeline::receive)
       .def("finish", &Pipeline::finish)
       .def("reset", &Pipeline::reset)
       .def("set_schedule", &Pipeline::set_schedule)
+      .def("set_deadline", &Pipeline::set_deadline)
       .def("read_tensor", &Pipeline::read_tensor)
       .def("info", &Pipeline::info);
 }

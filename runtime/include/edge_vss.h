@@ -52,14 +52,22 @@ typedef enum evss_label_size {
   EVSS_LABELS_NETWORK /* label maps have the size of the network's input */
 } evss_label_size;
 typedef enum evss_flag {
-  EVSS_FLAG_RESET = 1u << 0,      /* the first frame after a reset */
-  EVSS_FLAG_REUSED = 1u << 1,     /* no stage wrote an output: the label map is the one before */
-  EVSS_FLAG_RECOMPUTED = 1u << 2, /* scores held NaN or infinity; the state was reset and the frame computed again */
-  EVSS_FLAG_HOST_PIXELS = 1u << 3, /* the variant has pixel engines, but not for a frame of this kind: the host did it */
+  EVSS_FLAG_RESET = 1u << 0,       /* the first frame after a reset */
+  EVSS_FLAG_REUSED = 1u << 1,      /* no stage wrote an output: the label map is the one before */
+  EVSS_FLAG_RECOMPUTED = 1u << 2,  /* scores held NaN or infinity; the state was reset and the frame computed again */
+  EVSS_FLAG_HOST_PIXELS = 1u << 3, /* the variant has pixel engines, but not for such a frame: the host did it */
   EVSS_FLAG_SUSPECT = 1u << 4,     /* the frame was suspect: see evss_result.suspect */
   EVSS_FLAG_SCENE_CUT = 1u << 5,   /* the frame shows another scene than the one before; the state was reset */
-  EVSS_FLAG_FELL_BACK = 1u << 6    /* an engine failed; from this frame on another variant of the bundle computes */
+  EVSS_FLAG_FELL_BACK = 1u << 6,   /* an engine failed; from this frame on another variant of the bundle computes */
+  EVSS_FLAG_DEGRADED = 1u << 7,    /* for the deadline: less, or later, than the richest schedule; see reasons */
+  EVSS_FLAG_LATE = 1u << 8         /* the label maps came after the deadline; see reasons */
 } evss_flag;
+/* What a stage did in a frame. */
+typedef enum evss_fired {
+  EVSS_FIRED_NOW = 1u << 0,    /* ran, and its outputs are this frame's */
+  EVSS_FIRED_LANDED = 1u << 1, /* what it computed in the background is used from this frame on */
+  EVSS_FIRED_STARTED = 1u << 2 /* started in the background with what it reads in this frame */
+} evss_fired;
 
 EVSS_API uint32_t evss_abi_version(void);
 EVSS_API const char* evss_version(void);
@@ -99,6 +107,9 @@ typedef struct evss_options {
   const char* backend;     /* NULL or "auto" = the first variant that is available */
   const char* precision;   /* NULL or "auto" = any */
   const char* onnxruntime; /* path of libonnxruntime; NULL = EDGE_VSS_ONNXRUNTIME, then the loader's search */
+  double deadline_ms;      /* from evss_send_frame's start to the label maps; 0 = none; see evss_set_deadline */
+  uint32_t max_age;        /* frames; see evss_set_deadline */
+  uint32_t sequential;     /* 1 = no stage runs in the background for the deadline */
 } evss_options;
 EVSS_API void evss_options_init(evss_options* options);
 
@@ -155,10 +166,10 @@ typedef struct evss_label_map {
 } evss_label_map;
 typedef struct evss_stage_result {
   const char* name;
-  int32_t fired;      /* 0 or 1 */
+  int32_t fired;      /* bits of evss_fired; without a deadline 0 or 1 */
   int32_t age_frames; /* of its newest output; -1: has not fired since the reset */
   double change;      /* signal of its adaptive clock, in [0, 1]; -1: none */
-  double ms;          /* time of this firing, 0 where it did not fire */
+  double ms;          /* time of the firing that ended in this frame, 0 where there is none */
 } evss_stage_result;
 typedef struct evss_result {
   uint32_t struct_size;
@@ -175,6 +186,8 @@ typedef struct evss_result {
   int64_t done_ns;                    /* CLOCK_MONOTONIC when the label maps were there */
   uint32_t suspect;                   /* evss_suspect, of the frame */
   uint32_t reserved;
+  const char* schedule; /* that was played: with a deadline one of the ladder's */
+  const char* reasons;  /* why it is degraded or late: "degraded: TEXT; late: TEXT"; "" where it is neither */
 } evss_result;
 /* Fills a result; set result->struct_size = sizeof(evss_result) first. EVSS_AGAIN: no frame was sent. */
 EVSS_API evss_status evss_receive(evss_pipeline* pipeline, evss_result* result);
@@ -187,6 +200,14 @@ EVSS_API evss_status evss_reset(evss_pipeline* pipeline);
 EVSS_API evss_status evss_next_variant(evss_pipeline* pipeline);
 /* Changes the schedule between two frames; state survives, adaptive clocks take a new reference. */
 EVSS_API evss_status evss_set_schedule(evss_pipeline* pipeline, const char* schedule);
+/* From the next frame on take, frame by frame, the richest schedule of the bundle's ladder whose stages are foreseen to
+ * end within the deadline, from their times so far. It begins with the schedule asked for, and ends with one that uses
+ * the last label map again. With two threads and more a stage that is too dear for one frame runs in the background on
+ * a thread of its own, on what it reads in the frame that starts it, and is used when it is done. No label map becomes
+ * older than max_age frames (0 = the smallest max_age of the ladder's adaptive clocks, or 8): that goes before the
+ * deadline. Frames that end after it are flagged late. 0 ms = no deadline. A deadline given in evss_options lets the
+ * stage in the background take only what the others leave of the processor. */
+EVSS_API evss_status evss_set_deadline(evss_pipeline* pipeline, double deadline_ms, uint32_t max_age);
 /* Copies the value a graph tensor had after the last frame. `bytes` must be its exact size as stored. */
 EVSS_API evss_status evss_read_tensor(evss_pipeline* pipeline, const char* tensor, void* out, size_t bytes);
 
@@ -298,8 +319,8 @@ typedef struct evss_frame_record {
   double latency_ms, pre_ms, engines_ms, post_ms;
 } evss_frame_record;
 /* Copies up to *count records of the frames from number *first on (0 = the loop's first), in order, from any thread;
- * what is no longer kept is left out. *first and *count become those of what was copied. `stage_ms` may be NULL, else it
- * has room for *count * num_stages numbers. */
+ * what is no longer kept is left out. *first and *count become those of what was copied. `stage_ms` may be NULL, else
+ * it has room for *count * num_stages numbers. */
 EVSS_API evss_status evss_loop_records(evss_loop* loop, uint64_t* first, size_t* count, evss_frame_record* records,
                                        float* stage_ms);
 

@@ -13,7 +13,7 @@ namespace evss {
 #define EVSS_SIZE_BEFORE(type, field) offsetof(type, field)
 
 constexpr size_t kOldestFrame = EVSS_SIZE_BEFORE(evss_frame, captured_ns);
-constexpr size_t kOldestOptions = sizeof(evss_options);
+constexpr size_t kOldestOptions = EVSS_SIZE_BEFORE(evss_options, deadline_ms);
 
 /// What the caller gave, as this library's form: what is missing is 0, what is too much is left out.
 template <class Struct>

@@ -21,6 +21,11 @@ std::string or_empty(const char* text) {
   return value == "auto" ? "" : value;
 }
 
+const char* deadline_problem(double deadline_ms, uint32_t max_age) {
+  if (!(deadline_ms >= 0.0 && deadline_ms <= 1e6)) return "deadline_ms must be in 0..1000000";
+  return max_age > 1000000 ? "max_age must be in 0..1000000" : nullptr;
+}
+
 evss::PipelineOptions wanted_from(const evss_options& given) {
   evss::PipelineOptions wanted;
   wanted.threads = static_cast<int>(given.threads);
@@ -28,6 +33,9 @@ evss::PipelineOptions wanted_from(const evss_options& given) {
   wanted.schedule = given.schedule ? given.schedule : "";
   wanted.backend = or_empty(given.backend);
   wanted.precision = or_empty(given.precision);
+  wanted.deadline_ms = given.deadline_ms;
+  wanted.max_age = static_cast<int64_t>(given.max_age);
+  wanted.background = given.sequential == 0;
   wanted.backend_options.onnxruntime = given.onnxruntime ? given.onnxruntime : "";
   return wanted;
 }
@@ -64,6 +72,8 @@ evss_status evss_pipeline_open(const char* bundle, const evss_options* options, 
         return refuse(EVSS_INVALID_ARGUMENT, "threads must be 0..256, got " + std::to_string(given.threads));
       if (given.label_size > EVSS_LABELS_NETWORK)
         return refuse(EVSS_INVALID_ARGUMENT, "label_size is not an evss_label_size");
+      if (const char* problem = deadline_problem(given.deadline_ms, given.max_age))
+        return refuse(EVSS_INVALID_ARGUMENT, problem);
       wanted = wanted_from(given);
     }
     *out = new evss_pipeline{evss::Pipeline(bundle, wanted)};
@@ -139,6 +149,15 @@ evss_status evss_set_schedule(evss_pipeline* pipeline, const char* schedule) {
   return guarded([&] {
     if (!pipeline || !schedule) return refuse(EVSS_INVALID_ARGUMENT, "pipeline or schedule is NULL");
     pipeline->pipeline.set_schedule(schedule);
+    return EVSS_OK;
+  });
+}
+
+evss_status evss_set_deadline(evss_pipeline* pipeline, double deadline_ms, uint32_t max_age) {
+  return guarded([&] {
+    if (!pipeline) return refuse(EVSS_INVALID_ARGUMENT, "pipeline is NULL");
+    if (const char* problem = deadline_problem(deadline_ms, max_age)) return refuse(EVSS_INVALID_ARGUMENT, problem);
+    pipeline->pipeline.set_deadline(deadline_ms, max_age);
     return EVSS_OK;
   });
 }

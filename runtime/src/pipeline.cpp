@@ -31,6 +31,27 @@ std::vector<bool> tensors_for_host(const Manifest& manifest, const std::vector<S
   return found;
 }
 
+// Uses the last label map again: the end of a ladder where the bundle has none.
+Schedule resting(const Graph& graph) {
+  Schedule schedule;
+  schedule.name = "reuse";
+  for (const Stage& stage : graph.stages) {
+    Clock clock;
+    clock.kind = ClockKind::kNever;
+    schedule.clocks.push_back(clock);
+    schedule.delayed.emplace_back(stage.inputs.size(), false);
+  }
+  schedule.signal_delayed.resize(graph.stages.size());
+  return schedule;
+}
+
+// The dearest of the stages that can run late.
+StageMask yielding_stages(const Graph& graph, const std::vector<Schedule>& schedules, const PipelineOptions& options,
+                          int threads) {
+  const bool wanted = options.deadline_ms > 0.0 && options.background && threads > 1;
+  return wanted ? background_candidates(graph, schedules) : 0;
+}
+
 }  // namespace
 
 Pipeline::Pipeline(const std::string& path, const PipelineOptions& options)
@@ -56,8 +77,10 @@ void Pipeline::load(size_t first_variant) {
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
+  schedules.push_back(resting(manifest.graph));
   auto stages = std::make_unique<Stages>(bundle_, *chosen.variant, std::move(chosen.backend), slots,
-                                         tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes));
+                                         tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes),
+                                         yielding_stages(manifest.graph, schedules, options_, threads_));
   const int workers = std::min(threads_, static_cast<int>(manifest.graph.stages.size())) - 1;
   auto scheduler = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages, slots, workers);
   scheduler->set_schedule(first);
@@ -68,6 +91,7 @@ void Pipeline::load(size_t first_variant) {
   std::vector<LabelMaker> outputs;
   for (const OutputSpec& spec : manifest.outputs)
     outputs.emplace_back(spec, stages->tensor(spec.tensor), stages->backend());
+  asked_ = first;
   // What refers to the stages goes before them.
   outputs_ = std::move(outputs);
   pixel_stages_ = std::move(pixel_stages);
@@ -79,11 +103,45 @@ void Pipeline::load(size_t first_variant) {
                     ? 0
                     : stages_->tensor(manifest.graph.image).bytes);
   backend_versions_.push_back(stages_->backend().version());
+  scheduler_->set_deadline(deadline(), options_.background && threads_ > 1);
+}
+
+// The ladder from the schedule asked for down; one that is not on it goes before the last rung.
+Deadline Pipeline::deadline() const {
+  const Manifest& manifest = bundle_.manifest();
+  Deadline found;
+  found.ms = options_.deadline_ms;
+  found.ladder = manifest.ladder;
+  if (found.ladder.empty()) found.ladder = {asked_, static_cast<int>(manifest.schedules.size())};
+  const auto rung = std::find(found.ladder.begin(), found.ladder.end(), asked_);
+  if (rung != found.ladder.end()) {
+    found.ladder.erase(found.ladder.begin(), rung);
+  } else if (!options_.schedule.empty()) {
+    found.ladder = {asked_, found.ladder.back()};
+  }
+  if (options_.max_age > 0) {
+    found.max_age = options_.max_age;
+    return found;
+  }
+  int64_t smallest = 0;
+  for (int index : manifest.ladder) {
+    for (const Clock& clock : manifest.schedules[static_cast<size_t>(index)].clocks) {
+      if (clock.kind == ClockKind::kAdaptive && (smallest == 0 || clock.max_age < smallest)) smallest = clock.max_age;
+    }
+  }
+  if (smallest > 0) found.max_age = smallest;
+  return found;
+}
+
+void Pipeline::set_deadline(double ms, int64_t max_age) {
+  options_.deadline_ms = ms;
+  options_.max_age = max_age;
+  scheduler_->set_schedule(asked_);
+  scheduler_->set_deadline(deadline(), options_.background && threads_ > 1);
 }
 
 bool Pipeline::next_variant(std::string* why_not) {
   const std::vector<Variant>& variants = bundle_.manifest().variants;
-  options_.schedule = scheduler_->schedule().name;
   *why_not = "the bundle has no other variant that fits";
   for (size_t next = static_cast<size_t>(variant_ - variants.data()) + 1; next < variants.size(); ++next) {
     try {
@@ -123,7 +181,7 @@ void Pipeline::info(evss_info* info) const {
   info->variant = variant_->name.c_str();
   info->backend = variant_->backend.c_str();
   info->precision = variant_->precision.c_str();
-  info->schedule = scheduler_->schedule().name.c_str();
+  info->schedule = manifest.schedules[static_cast<size_t>(asked_)].name.c_str();
   info->num_stages = static_cast<uint32_t>(stage_infos_.size());
   info->num_outputs = static_cast<uint32_t>(output_infos_.size());
   info->num_schedules = static_cast<uint32_t>(schedule_names_.size());
@@ -182,6 +240,7 @@ evss_status Pipeline::send(const evss_frame& given, std::string* why) {
   result_.post_ms = end - labelled;
   result_.latency_ms = end - begin;
   fill_result(frame);
+  judge();
   seen_ = pending_ = true;
   after_reset_ = false;
   reset_flags_ = 0;
@@ -297,7 +356,7 @@ void Pipeline::fill_result(const evss_frame& frame) {
   }
   for (size_t i = 0; i < result_stages_.size(); ++i) {
     const Scheduler::StageRun& run = scheduler_->runs()[i];
-    result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired ? 1 : 0,
+    result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired,
                          static_cast<int32_t>(clockwork.stage_age(static_cast<int>(i))), run.change, run.ms};
   }
   result_.captured_ns = frame.captured_ns;
@@ -312,6 +371,49 @@ void Pipeline::fill_result(const evss_frame& frame) {
   result_.pre_ms = pre_ms_;
   result_.engines_ms = scheduler_->engines_ms();
   result_.refused = refused_;
+}
+
+// What a deadline made of this frame, and why.
+void Pipeline::judge() {
+  reasons_[0] = 0;
+  result_.schedule = scheduler_->schedule().name.c_str();
+  result_.reasons = reasons_;
+  Governor& governor = scheduler_->governor();
+  if (!governor.on()) return;
+  const Manifest& manifest = bundle_.manifest();
+  const Governor::Choice& choice = governor.choice();
+  StageMask fired = 0;
+  for (size_t i = 0; i < result_stages_.size(); ++i) {
+    if (result_stages_[i].fired & EVSS_FIRED_NOW) fired |= StageMask{1} << i;
+  }
+  governor.learn_frame(pre_ms_, result_.post_ms, result_.latency_ms, !(result_.flags & EVSS_FLAG_REUSED), fired);
+  const StageMask away = scheduler_->clockwork().flying();
+  int used = 0;
+  const auto say = [&](const char* format, auto... values) {
+    const size_t room = sizeof reasons_ - static_cast<size_t>(used);
+    used = std::min<int>(used + std::snprintf(reasons_ + used, room, format, values...), sizeof reasons_ - 1);
+  };
+  if (choice.rung > 0 || away) {
+    result_.flags |= EVSS_FLAG_DEGRADED;
+    const char* stage = away ? manifest.graph.stages[static_cast<size_t>(__builtin_ctzll(away))].name.c_str() : "";
+    if (away) {
+      say("degraded: schedule %s, stage %s in the background", result_.schedule, stage);
+    } else {
+      say("degraded: schedule %s", result_.schedule);
+    }
+  }
+  if (result_.latency_ms <= governor.deadline().ms) return;
+  result_.flags |= EVSS_FLAG_LATE;
+  const char* between = used ? "; " : "";
+  if (choice.aged && !choice.fits) {
+    const int stage = 63 - __builtin_clzll(choice.aged);
+    say("%slate: max_age %lld forces stage %s", between, static_cast<long long>(governor.deadline().max_age),
+        manifest.graph.stages[static_cast<size_t>(stage)].name.c_str());
+  } else if (result_.flags & EVSS_FLAG_RESET) {
+    say("%slate: every stage had to fire after a reset", between);
+  } else {
+    say("%slate: slower than the %.2f ms foreseen", between, choice.foreseen_ms);
+  }
 }
 
 evss_status Pipeline::receive(evss_result* result) {
@@ -329,7 +431,10 @@ void Pipeline::reset(uint32_t flags) {
 }
 
 void Pipeline::set_schedule(const std::string& name) {
-  scheduler_->set_schedule(schedule_named(bundle_.manifest().schedules, name));
+  asked_ = schedule_named(bundle_.manifest().schedules, name);
+  options_.schedule = name;
+  scheduler_->set_schedule(asked_);
+  if (scheduler_->governor().on()) scheduler_->governor().set(deadline());
 }
 
 void Pipeline::read_tensor(const std::string& name, void* out, size_t bytes) {

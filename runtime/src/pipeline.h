@@ -17,6 +17,9 @@ namespace evss {
 struct PipelineOptions {
   int threads = 0;  // 0 = one per core
   bool network_size = false;
+  double deadline_ms = 0.0;                  // 0 = none
+  int64_t max_age = 0;                       // frames; 0 = the bundle's
+  bool background = true;                    // a stage may run there for the deadline
   std::string schedule, backend, precision;  // empty = automatic
   BackendOptions backend_options;
 };
@@ -34,7 +37,8 @@ class Pipeline {
   /// Loads the next variant that fits what was asked for. False: there is none that works, and nothing changed.
   bool next_variant(std::string* why_not);
   size_t num_stages() const { return result_stages_.size(); }
-  void set_schedule(const std::string& name);                          // throws Error
+  void set_schedule(const std::string& name);  // throws Error
+  void set_deadline(double ms, int64_t max_age);
   void read_tensor(const std::string& name, void* out, size_t bytes);  // throws Error
   void info(evss_info* info) const;
 
@@ -46,12 +50,14 @@ class Pipeline {
 
   void load(size_t first_variant);
   void describe();
+  Deadline deadline() const;
   void fit_to(const FrameView& view);
   bool compute(const FrameView& view, const evss_frame& frame, Status* status);
   bool load_image(const FrameView& view, int slot, bool alone, Status* status);
   bool make_labels(bool* good, Status* status);
   bool make_label(size_t output, bool* finite, Status* status);
   void fill_result(const evss_frame& frame);
+  void judge();
 
   Bundle bundle_;
   PipelineOptions options_;
@@ -72,7 +78,9 @@ class Pipeline {
   uint64_t last_sequence_ = 0, refused_ = 0;
   int64_t last_pts_us_ = 0;
   double pre_ms_ = 0.0;
+  int asked_ = 0;  // number of the schedule that was asked for
   evss_result result_{};
+  char reasons_[256] = {0};
   std::vector<evss_label_map> result_outputs_;
   std::vector<evss_stage_result> result_stages_;
 

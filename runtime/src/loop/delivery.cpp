@@ -1,5 +1,6 @@
 #include "delivery.h"
 
+#include <cstdio>
 #include <cstring>
 
 namespace evss {
@@ -53,6 +54,8 @@ void Delivery::fill(Slot* slot, const evss_frame& frame, const evss_result& resu
     std::memcpy(labels.data(), map.labels, bytes);
     map.labels = labels.data();
   }
+  std::snprintf(slot->reasons, sizeof slot->reasons, "%s", result.reasons);
+  slot->result.reasons = slot->reasons;
   slot->result.outputs = slot->outputs.data();
   slot->result.stages = slot->stages.data();
 }

@@ -38,6 +38,7 @@ class Delivery {
     std::vector<evss_label_map> outputs;
     std::vector<evss_stage_result> stages;
     std::vector<std::vector<uint8_t>> labels;
+    char reasons[256] = {0};
   };
   void make_room(const evss_result& result);
   static void fill(Slot* slot, const evss_frame& frame, const evss_result& result);

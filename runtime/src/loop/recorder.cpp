@@ -25,8 +25,9 @@ void Recorder::add(const evss_result& result) {
   const size_t at = static_cast<size_t>(totals_.frames % records_.size());
   for (uint32_t i = 0; i < result.num_stages; ++i) {
     const evss_stage_result& stage = result.stages[i];
-    if (stage.fired) record.fired |= uint64_t{1} << i;
-    totals_.fired[i] += stage.fired ? 1 : 0;
+    const bool fired = (stage.fired & (EVSS_FIRED_NOW | EVSS_FIRED_LANDED)) != 0;
+    if (fired) record.fired |= uint64_t{1} << i;
+    totals_.fired[i] += fired ? 1 : 0;
     stage_ms_[at * stages_ + i] = static_cast<float>(stage.ms);
   }
   records_[at] = record;
