@@ -125,16 +125,29 @@ StageMask Clockwork::firing() const {
   return mask;
 }
 
-bool Clockwork::can_be_late(int stage) const {
+bool Clockwork::can_be_late(int stage, int64_t max_age) const {
   for (int tensor : graph_.stages[stage].outputs) {
-    if (tensors_[tensor].count == 0) return false;
+    const TensorState& state = tensors_[tensor];
+    if (state.count == 0 || static_cast<int64_t>(now_.sequence - state.origins[state.head].sequence) > max_age)
+      return false;
   }
   return true;
 }
 
 void Clockwork::put_in_background(StageMask stages) {
   background_ = stages;
+  for (size_t i = 0; i < decisions_.size(); ++i) {
+    if (stages & landed_ & StageMask{1} << i) decisions_[i] = decide(static_cast<int>(i));
+  }
   order();
+}
+
+StageMask Clockwork::again() const {
+  StageMask mask = 0;
+  for (size_t i = 0; i < decisions_.size(); ++i) {
+    if ((landed_ >> i & 1) && decide(static_cast<int>(i)) != Decision::kRests) mask |= StageMask{1} << i;
+  }
+  return mask;
 }
 
 bool Clockwork::started(int stage) {

@@ -40,11 +40,14 @@ class Clockwork {
   /// Firings in the background, of stages that readers can see late: a stage starts in one frame and is used from a
   /// later one on; what it computes has the age of what it read.
   void put_in_background(StageMask stages);  // after the plan: readers do not wait for these
-  bool can_be_late(int stage) const;         // everything it writes has a value
-  bool started(int stage);                   // its inputs were taken
-  int64_t flight_age(int stage) const;       // of what is on the way
-  bool landed(int stage);                    // writes its outputs, in this frame
+  /// Everything the stage writes has a value that is not too old.
+  bool can_be_late(int stage, int64_t max_age) const;
+  bool started(int stage);              // its inputs were taken
+  int64_t flight_age(int stage) const;  // of what is on the way
+  bool landed(int stage);               // writes its outputs, in this frame
   void give_up(int stage) { flying_ &= ~(StageMask{1} << stage); }
+  /// Stages that landed in this frame and that their clocks have fire: nothing but another flight can do that.
+  StageMask again() const;
   StageMask flying() const { return flying_; }  // started, not yet landed
 
   Decision decision(int stage) const { return decisions_[stage]; }

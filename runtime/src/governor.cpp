@@ -79,7 +79,8 @@ bool Governor::fits(double foreseen_ms, int level) const {
   return foreseen_ms <= deadline_.ms * (level < level_ ? kRoomToRise : 1.0);
 }
 
-// Whether this rung is what to play; then it is in `choice_`.
+// Whether this rung is what to play; then it is in `choice_`. A stage that has just come back from the background goes
+// there again where it is still too dear.
 bool Governor::weigh(int rung, Clockwork& clockwork, const Background& background) {
   const StageMask firing = clockwork.firing(), away = clockwork.flying();
   double ms = foreseen(firing & ~away);
@@ -88,7 +89,11 @@ bool Governor::weigh(int rung, Clockwork& clockwork, const Background& backgroun
     ms += std::max(0.0, left);
   }
   choice_ = {rung, 0, clockwork.aged(), ms, true};
-  if (fits(ms, 2 * rung + (away ? 1 : 0))) return true;
+  if (fits(ms, 2 * rung + (away ? 1 : 0))) {
+    const StageMask again = clockwork.again() & background.candidates();
+    if (again && !fits(foreseen(firing | again), 2 * rung)) choice_.background = again;
+    return true;
+  }
   StageMask candidates = away ? 0 : background.candidates() & firing & ~clockwork.forced();
   while (candidates) {
     int dearest = -1;
@@ -97,7 +102,7 @@ bool Governor::weigh(int rung, Clockwork& clockwork, const Background& backgroun
       if ((candidates >> i & 1) && dearer) dearest = static_cast<int>(i);
     }
     candidates &= ~bit(dearest);
-    if (!clockwork.can_be_late(dearest)) continue;
+    if (!clockwork.can_be_late(dearest, deadline_.max_age)) continue;
     const double without = foreseen(firing & ~bit(dearest));
     if (!fits(without, 2 * rung + 1)) continue;
     choice_.background = bit(dearest);

@@ -45,7 +45,7 @@ Schedule resting(const Graph& graph) {
   return schedule;
 }
 
-// The dearest of the stages that can run late.
+// The stage that a deadline may have run late: its threads let those of the others go first.
 StageMask yielding_stages(const Graph& graph, const std::vector<Schedule>& schedules, const PipelineOptions& options,
                           int threads) {
   const bool wanted = options.deadline_ms > 0.0 && options.background && threads > 1;
@@ -76,11 +76,13 @@ void Pipeline::load(size_t first_variant) {
     lanes += static_cast<int>(
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
+  const StageMask yielding = yielding_stages(manifest.graph, schedules, options_, threads_);
+  if (yielding) lanes = std::max(lanes, 2);
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
   schedules.push_back(resting(manifest.graph));
-  auto stages = std::make_unique<Stages>(bundle_, *chosen.variant, std::move(chosen.backend), slots,
-                                         tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes),
-                                         yielding_stages(manifest.graph, schedules, options_, threads_));
+  auto stages =
+      std::make_unique<Stages>(bundle_, *chosen.variant, std::move(chosen.backend), slots,
+                               tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes), yielding);
   const int workers = std::min(threads_, static_cast<int>(manifest.graph.stages.size())) - 1;
   auto scheduler = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages, slots, workers);
   scheduler->set_schedule(first);
