@@ -44,6 +44,7 @@ def open_run(
     backend: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    deadline_ms: float = 0.0,
     outputs: Sequence[str] = (),
 ) -> Iterator[OpenRun]:
     """Open bundle, source and outputs, and close what must be closed.
@@ -61,7 +62,14 @@ def open_run(
     colours = {output.name: [info.colour for info in output.classes] for output in loaded.manifest.outputs}
     with (
         open_source(source) as frames,
-        Pipeline(bundle, schedule=schedule, backend=backend, precision=precision, threads=threads) as pipeline,
+        Pipeline(
+            bundle,
+            schedule=schedule,
+            backend=backend,
+            precision=precision,
+            threads=threads,
+            deadline_ms=deadline_ms,
+        ) as pipeline,
     ):
         sinks: list[Sink] = []
         try:
@@ -147,7 +155,7 @@ def _loop(
 ) -> None:
     def take(labelled: Labelled) -> None:
         for sink in sinks:
-            sink.write(labelled.frame, labelled.result.labels)
+            sink.write(labelled.frame, labelled.result)
         stats.add(labelled.result)
         stats.seconds = time.perf_counter() - start
         observe(stats)

@@ -16,6 +16,7 @@ from edge_vss.runtime.pipeline import (
     onnxruntime_library,
     overlay,
 )
+from edge_vss.runtime.shared_labels import SharedLabels
 
 __all__ = [
     "SCENE_CUT",
@@ -27,6 +28,7 @@ __all__ = [
     "Pipeline",
     "PipelineInfo",
     "Result",
+    "SharedLabels",
     "backends",
     "check_bundle",
     "include_dir",

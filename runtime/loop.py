@@ -16,7 +16,7 @@ from edge_vss.runtime.pipeline import FLAGS, Pipeline, Result, native_frame, res
 
 __all__ = ["SCENE_CUT", "Labelled", "Loop", "LoopStats", "NativeSource"]
 
-SCENE_CUT = 0.5
+SCENE_CUT = 0.25
 """Distance of two luma histograms that is a cut; see ``EVSS_SCENE_CUT``."""
 KEPT = 100_000
 """Newest frames whose times are kept."""

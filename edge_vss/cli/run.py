@@ -39,10 +39,17 @@ def run(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = 0,
+    deadline_ms: Annotated[
+        float,
+        typer.Option(
+            "--deadline-ms", min=0.0, max=1e6, help="Take cheaper schedules of the ladder to keep within this; 0: none."
+        ),
+    ] = 0.0,
     output: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATH", help="x.mp4 or x.mkv: overlay video; a folder or x/*.png: label maps. Repeatable."
+            metavar="PATH",
+            help="x.mp4 or x.mkv: overlay video; a folder or x/*.png: label maps; shm:NAME: shared memory. Repeatable.",
         ),
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,
@@ -72,6 +79,7 @@ def run(
         backend=backend,
         precision=precision,
         threads=threads,
+        deadline_ms=deadline_ms,
         outputs=output or (),
     ) as opened:
         info = opened.pipeline.info

@@ -236,6 +236,50 @@ class Loop {
   evss_loop* loop_ = nullptr;
 };
 
+// Label maps for other processes.
+class SharedLabels {
+ public:
+  SharedLabels(const std::string& name, const std::string& output,
+               nb::ndarray<const uint8_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu> colours, uint32_t height,
+               uint32_t width) {
+    evss_output_info info{};
+    info.name = output.c_str();
+    info.num_classes = static_cast<uint32_t>(colours.shape(0));
+    info.colours = colours.data();
+    raise_if_failed(evss_shm_open(name.c_str(), &info, height, width, &shm_));
+  }
+  ~SharedLabels() { close(); }
+  SharedLabels(const SharedLabels&) = delete;
+  SharedLabels& operator=(const SharedLabels&) = delete;
+
+  void write(nb::ndarray<const uint8_t, nb::ndim<2>, nb::device::cpu> labels, uint64_t sequence, int64_t pts_us,
+             int64_t captured_ns, int64_t done_ns, uint32_t flags, uint32_t age_frames) {
+    if (labels.stride(1) != 1) throw nb::value_error("the bytes of a row of labels are contiguous");
+    evss_label_map map{};
+    map.labels = labels.data();
+    map.height = static_cast<uint32_t>(labels.shape(0));
+    map.width = static_cast<uint32_t>(labels.shape(1));
+    map.stride = static_cast<uint32_t>(labels.stride(0));
+    map.age_frames = age_frames;
+    evss_result result{};
+    result.sequence = sequence;
+    result.pts_us = pts_us;
+    result.captured_ns = captured_ns;
+    result.done_ns = done_ns;
+    result.flags = flags;
+    evss_status status;
+    {
+      nb::gil_scoped_release release;
+      status = evss_shm_write(shm_, &result, &map);
+    }
+    raise_if_failed(status);
+  }
+  void close() { evss_shm_close(&shm_); }
+
+ private:
+  evss_shm* shm_ = nullptr;
+};
+
 }  // namespace
 
 void bind_loop(nb::module_& module) {
@@ -251,6 +295,11 @@ void bind_loop(nb::module_& module) {
       .def("source", &Feed::source, nb::rv_policy::take_ownership)
       .def("push", &Feed::push)
       .def("end", &Feed::end);
+  nb::class_<SharedLabels>(module, "SharedLabels")
+      .def(nb::init<const std::string&, const std::string&,
+                    nb::ndarray<const uint8_t, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu>, uint32_t, uint32_t>())
+      .def("write", &SharedLabels::write)
+      .def("close", &SharedLabels::close);
   nb::class_<Loop>(module, "Loop")
       .def(nb::init<Pipeline&, Source&, uint32_t, uint64_t, bool, uint32_t, double, bool, bool>(),
            nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())

@@ -267,7 +267,7 @@ typedef struct evss_loop_options {
 } evss_loop_options;
 /* queue 3, kept 4096, scene_cut EVSS_SCENE_CUT, fall_back 1; the rest 0. */
 EVSS_API void evss_loop_options_init(evss_loop_options* options);
-#define EVSS_SCENE_CUT 0.5
+#define EVSS_SCENE_CUT 0.25
 
 /* Takes frames from `source` and labels them on threads of its own until the source ends, the limit is reached, an
  * error ends it or evss_loop_stop is called. Pipeline and source stay yours, are the loop's alone while it lives, and
@@ -323,6 +323,18 @@ typedef struct evss_frame_record {
  * it has room for *count * num_stages numbers. */
 EVSS_API evss_status evss_loop_records(evss_loop* loop, uint64_t* first, size_t* count, evss_frame_record* records,
                                        float* stage_ms);
+
+/* ---- Shared memory --------------------------------------------------------------------------------------------- */
+
+/* Label maps for other processes: edge_vss_shm.h describes the segment and reads it. `output` (of evss_info) is read
+ * before the call returns. The segment is /dev/shm/NAME, and goes when it is closed. EVSS_INVALID_ARGUMENT: a name that
+ * cannot be, or that another process writes to. */
+typedef struct evss_shm evss_shm;
+EVSS_API evss_status evss_shm_open(const char* name, const evss_output_info* output, uint32_t height, uint32_t width,
+                                   evss_shm** out);
+/* `map` is one of the result's. Waits for no reader. */
+EVSS_API evss_status evss_shm_write(evss_shm* shm, const evss_result* result, const evss_label_map* map);
+EVSS_API void evss_shm_close(evss_shm** shm); /* sets *shm to NULL */
 
 /* ---- Pixels ---------------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include "abi.h"
 #include "c_guard.h"
 #include "loop.h"
+#include "shared_labels.h"
 #include "sources.h"
 
 using evss::guarded;
@@ -18,6 +19,10 @@ struct evss_loop {
   evss_loop(evss::Pipeline& pipeline, const evss_source& source, const evss_loop_options& options)
       : loop(pipeline, source, options) {}
   evss::Loop loop;
+};
+
+struct evss_shm {
+  evss::SharedLabels labels;
 };
 
 namespace {
@@ -149,6 +154,33 @@ evss_status evss_loop_records(evss_loop* loop, uint64_t* first, size_t* count, e
     *count = loop->loop.recorder().copy(first, *count, records, stage_ms);
     return EVSS_OK;
   });
+}
+
+evss_status evss_shm_open(const char* name, const evss_output_info* output, uint32_t height, uint32_t width,
+                          evss_shm** out) {
+  if (out) *out = nullptr;
+  return guarded([&] {
+    if (!name || !output || !output->name || !output->colours || !out || height < 1 || width < 1 || height > 16384 ||
+        width > 16384)
+      return refuse(EVSS_INVALID_ARGUMENT, "an argument is NULL, or the size is not 1..16384");
+    *out = new evss_shm{{name, height, width, *output}};
+    return EVSS_OK;
+  });
+}
+
+evss_status evss_shm_write(evss_shm* shm, const evss_result* result, const evss_label_map* map) {
+  return guarded([&] {
+    if (!shm || !result || !map) return refuse(EVSS_INVALID_ARGUMENT, "shm, result or map is NULL");
+    if (!shm->labels.write(*result, *map))
+      return refuse(EVSS_INVALID_ARGUMENT, "the label map has another size than the shared memory");
+    return EVSS_OK;
+  });
+}
+
+void evss_shm_close(evss_shm** shm) {
+  if (!shm) return;
+  delete *shm;
+  *shm = nullptr;
 }
 
 }  // extern "C"
