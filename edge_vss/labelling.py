@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import glob
 import logging
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from edge_vss.bundle import load_bundle
 from edge_vss.data.sources import FrameSource, open_source
@@ -161,20 +164,48 @@ def _loop(
         observe(stats)
 
     start = time.perf_counter()
-    with Loop(pipeline, frames, limit=limit, realtime=realtime, notify=True) as loop:
+    with (
+        Loop(pipeline, frames, limit=limit, realtime=realtime, notify=True) as loop,
+        _stopped_by_signals(loop) as signals,
+    ):
         try:
             for labelled in loop:
                 take(labelled)
-        except KeyboardInterrupt:
-            loop.stop()
-            for labelled in loop:  # what is done already
-                take(labelled)
-            raise
         finally:
             found = loop.stats()
             stats.settle(found, loop.records()[1])
             if found.fallbacks:
                 _LOG.warning("an engine failed; %s took over", pipeline.info.variant)
+        if signals:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _stopped_by_signals(loop: Loop) -> Iterator[list[int]]:
+    """While the block runs, a signal that would interrupt it in the middle of an output ends the loop instead.
+
+    What was labelled can still be taken. The second signal interrupts as it always does. Yields those that came.
+    """
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        put_back()
+        loop.stop()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield came
+    finally:
+        put_back()
 
 
 def _close(sinks: Sequence[Sink]) -> None:

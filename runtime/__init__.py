@@ -15,6 +15,7 @@ from edge_vss.runtime.pipeline import (
     library_path,
     onnxruntime_library,
     overlay,
+    run_program,
 )
 from edge_vss.runtime.shared_labels import SharedLabels
 
@@ -35,4 +36,5 @@ __all__ = [
     "library_path",
     "onnxruntime_library",
     "overlay",
+    "run_program",
 ]

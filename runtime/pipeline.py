@@ -318,3 +318,8 @@ def include_dir() -> Path:
 def library_path() -> Path:
     """The shared library behind ``edge_vss.h``."""
     return Path(_native.__file__).parent / "lib" / "libedge_vss.so.0"
+
+
+def run_program() -> Path:
+    """``edge-vss-run``, the frame loop without Python."""
+    return Path(_native.__file__).parent / "bin" / "edge-vss-run"

@@ -20,6 +20,7 @@ ALLOWED = [
     r"edge_vss/runtime/_native/[a-z_]+\.pyi",
     r"edge_vss/runtime/lib/libedge_vss\.so(\.\d+)*",
     r"edge_vss/runtime/include/edge_vss(_shm)?\.h",
+    r"edge_vss/runtime/bin/edge-vss-run",
     r"edge_vss/zoo/[a-z0-9-]+\.(safetensors|md|toml)",
     r"edge_vss/training/configs/[a-z0-9-]+\.toml",
     r"edge_vss-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)",
@@ -34,6 +35,7 @@ REQUIRED = [
     "edge_vss/runtime/__init__.py",
     "edge_vss/runtime/include/edge_vss.h",
     "edge_vss/runtime/include/edge_vss_shm.h",
+    "edge_vss/runtime/bin/edge-vss-run",
     "edge_vss/jetson/build.py",
     "edge_vss/jetson/doctor.py",
 ]
