@@ -1,7 +1,8 @@
-"""The loop for a long time, as fast as it goes: memory stays flat, p99 does not drift, nothing is allocated per frame.
+"""The loop for a long time, as fast as it goes: flat memory, no drift of p99, no allocation per frame.
 
-Three schedules of a small clockwork graph on plain engines, and one of an exported bundle on ONNX Runtime where a bundle
-is named (ONNX Runtime allocates a few dozen times per run; its memory must stay flat all the same).
+Three schedules of a small clockwork graph on plain engines, a deadline, and a schedule of an exported bundle on ONNX
+Runtime where a bundle is named (ONNX Runtime allocates a few dozen times per run; its memory must stay flat all the
+same).
 
     python benchmarks/soak.py [--frames 100000] [--bundle BUNDLE --size 360x480 --bundle-frames 5000] [--json FILE]
 """
@@ -32,10 +33,12 @@ DRIFT, NOISE_MS = 1.5, 0.05
 """p99 of the last tenths over that of the first ones, and what is too short to compare."""
 
 
-def soak(name: str, bundle: Path, schedule: str, frames: int, size: tuple[int, int], plain: bool) -> dict[str, Any]:
+def soak(
+    name: str, bundle: Path, schedule: str, frames: int, size: tuple[int, int], plain: bool, *, deadline_ms: float = 0.0
+) -> dict[str, Any]:
     """One run of the native program in a process of its own."""
     counter = native_program("count_malloc").with_name("libcount_malloc.so")
-    command = [native_program("soak_loop"), bundle, schedule, frames, 2, *size]
+    command = [native_program("soak_loop"), bundle, schedule, frames, 2, *size, deadline_ms]
     done = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
@@ -73,6 +76,8 @@ def main() -> int:
         path = write_plain_bundle(Path(folder) / "chain", graph, schedules).path
         for name in ("full", "adaptive", "pipeline-3"):
             rows.append(soak(f"plain engines, {name}", path, name, options.frames, (32, 48), True))
+        slow = write_plain_bundle(Path(folder) / "slow", graph, schedules, extra={"s3": {"sleep_us": 400}}).path
+        rows.append(soak("plain engines, deadline", slow, "full", options.frames // 5, (32, 48), True, deadline_ms=0.3))
     if options.bundle:
         height, width = (int(side) for side in options.size.split("x"))
         row = soak("onnxruntime, adaptive", options.bundle, "adaptive", options.bundle_frames, (height, width), False)

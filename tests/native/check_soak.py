@@ -17,10 +17,12 @@ FRAMES = 20_000
 def main(program: str, counter: str, cases: Path) -> int:
     """Exit code: 0 = nothing allocated anywhere."""
     failed = 0
-    for case in ("plain-chain-full", "plain-chain-adaptive", "plain-chain-pipeline-3", "plain-ring-3"):
-        schedule = "cycle" if "ring" in case else case.removeprefix("plain-chain-")
+    for case in ("plain-chain-full", "plain-chain-adaptive", "plain-chain-pipeline-3", "plain-ring-3", "deadline"):
+        schedule = "cycle" if "ring" in case else "full" if case == "deadline" else case.removeprefix("plain-chain-")
         size = ("16", "24") if "ring" in case else ("32", "48")
-        command = [program, str(cases / case / "bundle"), schedule, str(FRAMES), "2", *size]
+        bundle = cases / case if case == "deadline" else cases / case / "bundle"
+        deadline_ms = "0.3" if case == "deadline" else "0"
+        command = [program, str(bundle), schedule, str(FRAMES), "2", *size, deadline_ms]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": counter})
         if done.returncode:
             print(f"{case}: {done.stderr}")

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import msgspec
-from graphs import chain_graph, plain_functions
+from graphs import chain_graph, chain_graph_schedules, plain_functions
 from onnx_cases import write_onnx_cases
 from runtime.plain_bundles import all_cases, image_of, random_frames, write_plain_bundle
 
@@ -92,6 +92,14 @@ def write_failing(folder: Path) -> None:
     write_bundle(folder, msgspec.structs.replace(bundle.manifest, variants=(first, good)), files)
 
 
+def write_deadline(folder: Path) -> None:
+    """A deep stage that is too dear for a short deadline, and a ladder."""
+    graph = chain_graph()
+    schedules = chain_graph_schedules(graph)
+    ladder = ("full", "adaptive", "alternate", "reuse")
+    write_plain_bundle(folder, graph, schedules, extra={"s3": {"sleep_us": 400}}, ladder=ladder)
+
+
 def main(out: Path) -> None:
     """Write every case."""
     for backend in ("plain", "plain-device"):
@@ -99,6 +107,7 @@ def main(out: Path) -> None:
             write_case(out / f"{backend}-{name}", graph, schedule, backend)
     write_outside(out / "outside")
     write_failing(out / "failing")
+    write_deadline(out / "deadline")
     write_onnx_cases(out / "tensorrt")
 
 

@@ -1,6 +1,6 @@
 // The loop through the C functions alone, under the sanitizers: order, back-pressure, drops, bad frames, a variant that
-// fails, an end in mid-stream. BUNDLE and FAILING are bundles of plain engines for 32 x 48 pictures; the first variant
-// of FAILING fails with its 5th frame, the second does not.
+// fails, an end in mid-stream, a deadline. BUNDLE and FAILING are bundles of plain engines for 32 x 48 pictures; the
+// first variant of FAILING fails with its 5th frame, the second does not.
 #include <edge_vss.h>
 
 #include <atomic>
@@ -70,10 +70,12 @@ struct Scripted {
   }
 };
 
-evss_pipeline* open_bundle(const char* path) {
+evss_pipeline* open_bundle(const char* path, double deadline_ms = 0.0) {
   evss_options options;
   evss_options_init(&options);
   options.threads = 2;
+  options.deadline_ms = deadline_ms;
+  options.max_age = deadline_ms > 0.0 ? 9 : 0;
   evss_pipeline* pipeline = nullptr;
   CHECK(evss_pipeline_open(path, &options, &pipeline) == EVSS_OK);
   return pipeline;
@@ -238,10 +240,36 @@ void a_feed_hands_over_copies_in_order(const char* bundle) {
   evss_feed_close(&feed);
 }
 
+// A deep stage of 0.4 ms under a deadline of 0.3: it runs in the background, also over resets and changed deadlines.
+void a_stage_in_the_background_and_the_stream_do_not_meet(const char* deadline) {
+  evss_pipeline* pipeline = open_bundle(deadline, 0.3);
+  Scripted script;
+  script.count = 300;
+  int started = 0, landed = 0;
+  evss_frame frame;
+  while (script.next(&frame, nullptr, 0) == EVSS_OK) {
+    script.pixels[static_cast<size_t>(script.next_index) * 37 % script.pixels.size()] ^= 21;
+    if (script.next_index % 70 == 0) CHECK(evss_reset(pipeline) == EVSS_OK);
+    if (script.next_index % 110 == 0) CHECK(evss_set_deadline(pipeline, 0.3, 9) == EVSS_OK);
+    evss_result result;
+    result.struct_size = sizeof result;
+    CHECK(evss_send_frame(pipeline, &frame) == EVSS_OK);
+    CHECK(evss_receive(pipeline, &result) == EVSS_OK);
+    CHECK(result.outputs[0].age_frames <= 9);
+    for (uint32_t i = 0; i < result.num_stages; ++i) {
+      started += (result.stages[i].fired & EVSS_FIRED_STARTED) != 0;
+      landed += (result.stages[i].fired & EVSS_FIRED_LANDED) != 0;
+    }
+  }
+  std::printf("background: %d started, %d landed\n", started, landed);
+  CHECK(landed > 0 && started >= landed);
+  evss_pipeline_close(&pipeline);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
   files_wait_for_a_slow_sink(argv[1]);
   cameras_drop_what_a_slow_sink_does_not_take(argv[1]);
   bad_frames_are_skipped_and_a_new_start_is_found(argv[1]);
@@ -249,6 +277,7 @@ int main(int argc, char** argv) {
   a_failing_engine_hands_over_to_the_next_variant(argv[2]);
   a_loop_can_be_stopped_and_closed_at_any_time(argv[1]);
   a_feed_hands_over_copies_in_order(argv[1]);
+  a_stage_in_the_background_and_the_stream_do_not_meet(argv[3]);
   std::printf("%d failures\n", failures);
   return failures != 0;
 }

@@ -1,6 +1,6 @@
 // The loop over many frames: what it allocates once it runs, whether memory grows, whether times drift.
 //
-//   soak_loop BUNDLE SCHEDULE FRAMES THREADS HEIGHT WIDTH
+//   soak_loop BUNDLE SCHEDULE FRAMES THREADS HEIGHT WIDTH DEADLINE_MS
 //
 // Prints one JSON object. Allocations are counted where count_malloc is preloaded (-1 otherwise).
 #include <dlfcn.h>
@@ -50,13 +50,14 @@ double percentile(std::vector<double>& values, double share) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 7) return 2;
+  if (argc != 8) return 2;
   Pictures pictures;
   pictures.limit = std::strtoull(argv[3], nullptr, 10);
   evss_options options;
   evss_options_init(&options);
   options.schedule = argv[2];
   options.threads = static_cast<uint32_t>(std::atoi(argv[4]));
+  options.deadline_ms = std::atof(argv[7]);
   evss_frame_init(&pictures.frame);
   pictures.frame.format = EVSS_RGB;
   pictures.frame.height = static_cast<uint32_t>(std::atoi(argv[5]));
