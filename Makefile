@@ -1,6 +1,7 @@
 # make demo   its own environment; exports the zoo's clockwork student and shows every schedule on generated video
 # make test   everything that must hold: style, types, import rules, native tests under sanitizers, Python tests
 # make lint | native | pytest | bench   parts of it
+# make test-board   what is known of boards, over simulated ones
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ JOBS ?= $(shell nproc)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint native pytest bench install stubs clean tensorrt-headers-check
+.PHONY: demo test lint native pytest test-programs test-board bench install stubs clean tensorrt-headers-check
 
 BIN := $(abspath $(VENV))/bin
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
@@ -20,6 +21,10 @@ NATIVE := CMakeLists.txt $(shell find runtime tests/native -name '*.cpp' -o -nam
 
 test: lint native pytest
 	@echo "make test: all passed"
+
+# Debian packages, where we may.
+apt_install = apt-get install -y -qq --no-install-recommends $(1) >/dev/null || \
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends $(1) >/dev/null; }
 
 # ---- environments: a marker file says what was installed, so nothing is installed twice --------------------------
 
@@ -31,8 +36,18 @@ $(VENV)/.tools: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install $(PIP_FLAGS) $(BUILD_TOOLS)
 	touch $@
 
+# Capture is compiled where GStreamer's headers are, so they come before the package; without them it is left out.
+GSTREAMER := libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+  gstreamer1.0-plugins-bad gstreamer1.0-libav libgstrtspserver-1.0-dev
+
+$(VENV)/.gstreamer: | $(VENV)/bin/python
+	@if pkg-config --exists gstreamer-app-1.0 gstreamer-video-1.0 2>/dev/null && dpkg -s $(GSTREAMER) >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ]; then $(call apt_install,$(GSTREAMER) pkg-config); \
+	else echo "cameras need GStreamer: sudo apt-get install $(GSTREAMER) pkg-config; then: rm $@ $(VENV)/.installed; make"; fi
+	touch $@
+
 # Native sources, or a new entry directly in a package folder, need a reinstall; other Python files do not.
-$(VENV)/.installed: $(VENV)/.tools $(NATIVE) edge_vss export calibration jetson
+$(VENV)/.installed: $(VENV)/.tools $(VENV)/.gstreamer $(NATIVE) edge_vss export calibration jetson
 	PATH="$(BIN):$$PATH" $(BIN)/python -m pip install $(PIP_FLAGS) --no-build-isolation --editable '.[train,dev]'
 	touch $@
 
@@ -53,7 +68,7 @@ DOCTEST := $(firstword $(wildcard /usr/include/doctest/doctest.h /usr/local/incl
 
 native: $(VENV)/.installed
 ifeq ($(DOCTEST),)
-	@if [ "$$(id -u)" = 0 ]; then apt-get install -y -qq doctest-dev || { apt-get update -qq && apt-get install -y -qq doctest-dev; }; \
+	@if [ "$$(id -u)" = 0 ]; then $(call apt_install,doctest-dev); \
 	else echo "make native needs the header doctest.h: sudo apt-get install doctest-dev"; exit 1; fi
 endif
 	$(BIN)/python tests/native/make_cases.py build/cases
@@ -101,8 +116,22 @@ build/tensorrt-bindings/.fetched: tests/jetson/bindings.py $(VENV)/.installed
 	$(BIN)/python tests/jetson/bindings.py
 	touch $@
 
-pytest: $(VENV)/.installed build/tensorrt-bindings/.fetched
+# Programs that look over the files of the systemd service; without them those tests are skipped.
+TEST_PROGRAMS := shellcheck:shellcheck systemd-analyze:systemd
+
+test-programs:
+	@missing=(); for each in $(TEST_PROGRAMS); do command -v $${each%:*} >/dev/null || missing+=($${each#*:}); done; \
+	if [ $${#missing[@]} = 0 ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get install -y -qq $${missing[@]} || { apt-get update -qq && apt-get install -y -qq $${missing[@]}; }; \
+	else echo "some tests need more: sudo apt-get install $${missing[*]}"; fi
+
+pytest: $(VENV)/.installed build/tensorrt-bindings/.fetched test-programs
 	EDGE_VSS_DATA="$${EDGE_VSS_DATA:-$(DATA)}" $(BIN)/pytest -q
+
+# Boards without hardware: simulated ones, and TensorRT's two halves. A part of pytest.
+test-board: $(VENV)/.installed build/tensorrt-bindings/.fetched test-programs
+	$(BIN)/pytest -q tests/board tests/jetson
 
 bench: $(VENV)/.installed
 	for script in pixels scheduler; do $(BIN)/python benchmarks/$$script.py --json build/$$script.json; done

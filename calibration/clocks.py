@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edge_vss.bundle import Bundle, Manifest, Variant, load_bundle, write_bundle
 from edge_vss.bundle.golden import read_clip, record_golden
+from edge_vss.calibration.frame_check import FrameCheck
 from edge_vss.calibration.thresholds import ClockFit, Signals, Valid, fit_threshold
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput, WrongUsage
@@ -269,24 +270,25 @@ def record_signals(
         progress: Called with the number of frames done.
 
     Raises:
-        BadInput: There are fewer than 8 frames, or the signals take more than 1 GiB.
+        BadInput: There are fewer than 8 frames, none shows more than one colour, or the signals take more than 1 GiB.
     """
     needed = _above(graph, tensors)
     executor = ReferenceExecutor(needed, Schedule(name="signals"), functions)
     values: dict[str, list[NDArray[Any]]] = {name: [] for name in tensors}
-    size, count = 0, 0
+    size, check = 0, FrameCheck()
     for image in images:
-        step = executor.step(image, sequence=count, pts_us=count)
-        count += 1
+        step = executor.step(image, sequence=check.count, pts_us=check.count)
+        check.add(image)
         for name in tensors:
             values[name].append(step.outputs[name])
             size += step.outputs[name].nbytes
         if size > MAX_SIGNAL_BYTES:
-            raise BadInput(f"the clock signals of {count} frames take more than 1 GiB; calibrate on fewer frames")
+            raise BadInput(f"the clock signals of {check.count} frames take more than 1 GiB; calibrate on fewer frames")
         if progress:
-            progress(count)
-    if count < MIN_FRAMES:
-        raise BadInput(f"clock thresholds need at least {MIN_FRAMES} frames, the calibration source gave {count}")
+            progress(check.count)
+    if check.count < MIN_FRAMES:
+        raise BadInput(f"clock thresholds need at least {MIN_FRAMES} frames, the calibration source gave {check.count}")
+    check.finish()
     return values
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from edge_vss.bundle import Bundle, EngineRef, Variant, write_bundle
-from edge_vss.calibration.qdq import ONNXRUNTIME, TENSORRT
+from edge_vss.calibration.qdq import FORMS, Form
 from edge_vss.calibration.sensitivity import able_nodes, engine_ms, node_signal_to_noise, stage_inputs
 from edge_vss.calibration.variants import Kept, VariantMaker
 from edge_vss.errors import GateRefused
@@ -104,7 +104,7 @@ def pass_gate(
     order = [(stage, node) for stage, node in order if stage not in slow]
 
     def kept(count: int) -> dict[str, list[str]]:
-        return _kept(maker, slow, order[:count])
+        return _kept(maker, FORMS[backend], slow, order[:count])
 
     after, count = (trials.score(kept(0)) if slow else everything), 0
     if _drop(before, after) > max_drop:
@@ -126,11 +126,11 @@ def pass_gate(
     ), kept(count)
 
 
-def _kept(maker: VariantMaker, slow: list[str], reverted: list[tuple[str, str]]) -> dict[str, list[str]]:
+def _kept(maker: VariantMaker, form: Form, slow: list[str], reverted: list[tuple[str, str]]) -> dict[str, list[str]]:
     """Stage -> nodes in float: all of a stage that is slow or has no node left that computes."""
     found: dict[str, list[str]] = {}
     for name, engine in maker.engines.items():
-        computing, able = able_nodes(engine, maker.free_boundaries)
+        computing, able = able_nodes(engine, maker.free_boundaries, form)
         mine = [node for stage, node in reverted if stage == name]
         if name in slow or set(computing) <= set(mine):
             mine = able
@@ -175,7 +175,7 @@ def _attribute(
     maker: VariantMaker, backend: str, trials: _Trials, say: Say
 ) -> tuple[dict[str, StageFinding], list[tuple[str, str]]]:
     """What each stage loses and gains alone, and all nodes that compute, worst first."""
-    form = ONNXRUNTIME if backend == "onnxruntime" else TENSORRT
+    form = FORMS[backend]
     images = [
         preprocess(maker.clip.frame(place), maker.spec) for place in range(min(SNR_FRAMES, len(maker.clip.frames)))
     ]
@@ -191,7 +191,7 @@ def _attribute(
         if not ratios:
             continue
         others = [other.name for other in maker.graph.stages if other.name != stage.name]
-        alone = trials.score(_kept(maker, others, []), ("full",))
+        alone = trials.score(_kept(maker, form, others, []), ("full",))
         times: list[float | None] = [None, None]
         if backend == "onnxruntime":
             times = [*engine_ms([engine, everything.engines[stage.name]])]

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge_vss.calibration.frame_check import FrameCheck
 from edge_vss.calibration.quantised_nodes import StageNodes
 from edge_vss.calibration.ranges import Histogram
-from edge_vss.errors import BadInput
 from edge_vss.executor import ReferenceExecutor, StageFunction
 from edge_vss.export.proto import dtype_of
 from edge_vss.graph import Graph
@@ -45,19 +45,15 @@ def observe(
     """
     found: Observations = {stage: {} for stage in engines}
     functions = {stage: _watched(engine, found[stage], stage) for stage, engine in engines.items()}
-    count, varied = 0, False
+    check = FrameCheck()
     for clip in clips:
         executor = ReferenceExecutor(graph, schedule, functions)
         for image in clip:
-            executor.step(image, sequence=count, pts_us=count)
-            varied = varied or bool(image[0, 0].max() > image[0, 0].min())
-            count += 1
+            executor.step(image, sequence=check.count, pts_us=check.count)
+            check.add(image)
             if progress:
-                progress(count)
-    if not count:
-        raise BadInput("the calibration source gave no frame")
-    if not varied:
-        raise BadInput(f"all {count} frames of the calibration source are of one colour; nothing can be learnt of them")
+                progress(check.count)
+    check.finish()
     return found
 
 

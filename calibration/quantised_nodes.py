@@ -23,10 +23,17 @@ class StageNodes:
         model: A float32 stage with folded batch norms.
         stored: Boundary outputs of the stage that leave it as integers.
         kept: Names of nodes that stay float32.
+        fewest_inputs: Convolutions of fewer input channels stay float32 too.
     """
 
-    def __init__(self, model: onnx.ModelProto, stored: Collection[str] = (), kept: Collection[str] = ()) -> None:
-        self.model, self.kept = model, frozenset(kept)
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        stored: Collection[str] = (),
+        kept: Collection[str] = (),
+        fewest_inputs: int = 1,
+    ) -> None:
+        self.model, self.kept, self._fewest_inputs = model, frozenset(kept), fewest_inputs
         self.weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self.outputs = {value.name for value in model.graph.output}
         self._written_at = {name: place for place, node in enumerate(model.graph.node) for name in node.output}
@@ -84,7 +91,8 @@ class StageNodes:
 
     def _able(self, node: onnx.NodeProto) -> bool:
         if node.op_type in WEIGHTED:
-            return node.input[1] in self.weights and all(name in self.weights for name in node.input[2:] if name)
+            known = node.input[1] in self.weights and all(name in self.weights for name in node.input[2:] if name)
+            return known and self.weights[node.input[1]].dims[1] >= self._fewest_inputs
         if node.op_type == "Resize":
             modes = {item.s for item in node.attribute if item.name == "mode"}
             return modes <= {b"linear", b"nearest"}

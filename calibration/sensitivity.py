@@ -45,9 +45,9 @@ def stage_inputs(graph: Graph, engines: Mapping[str, bytes], images: Sequence[ND
     return seen
 
 
-def able_nodes(engine: bytes, leaving: Sequence[str]) -> tuple[list[str], list[str]]:
+def able_nodes(engine: bytes, leaving: Sequence[str], form: Form) -> tuple[list[str], list[str]]:
     """Of a float32 stage's nodes that can become 8-bit: those that compute, and all; names in graph order."""
-    nodes = StageNodes(onnx.load_from_string(engine), leaving).quantised
+    nodes = StageNodes(onnx.load_from_string(engine), leaving, fewest_inputs=form.fewest_inputs).quantised
     return [name for name, node in nodes.items() if node.op_type not in SCALE_KEEPING], list(nodes)
 
 
@@ -66,7 +66,7 @@ def node_signal_to_noise(
         inputs: From ``stage_inputs``.
         leaving: As for ``quantise_stage``.
     """
-    computing, able = able_nodes(engine, leaving)
+    computing, able = able_nodes(engine, leaving, form)
     reads = [graph.tensor(read.tensor) for read in stage.inputs]
     writes = [graph.tensor(name) for name in stage.outputs]
     wanted = [engine_function(engine, name=stage.name)(*values) for values in inputs]

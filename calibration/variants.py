@@ -143,7 +143,7 @@ class VariantMaker:
         """Of ``tensors``, those that cross from stage to stage as integers: a quantised node reads them first."""
         free, touched = self.free_boundaries, {}
         for name, engine in self.engines.items():
-            nodes = StageNodes(onnx.load_from_string(engine), free, kept.get(name, ()))
+            nodes = StageNodes(onnx.load_from_string(engine), free, kept.get(name, ()), form.fewest_inputs)
             touched[name] = set(nodes.tensors())
         stored = {}
         for tensor in tensors:
@@ -153,7 +153,9 @@ class VariantMaker:
             for histogram in histograms:
                 seen.merge(histogram)
             if seen.filled:
-                stored[tensor] = form.storage(seen.range(self.method))
+                last = form.channels_last and tensor != self.graph.image and len(self.graph.tensor(tensor).shape) == 4
+                storage = form.storage(seen.range(self.method))
+                stored[tensor] = msgspec.structs.replace(storage, channels_last=last)
         return stored
 
     def _half_boundaries(self) -> dict[str, Storage]:

@@ -14,11 +14,13 @@ from pathlib import Path
 from types import FrameType
 
 from edge_vss.bundle import load_bundle
-from edge_vss.data.sources import FrameSource, open_source
+from edge_vss.data.cameras import CameraOptions
+from edge_vss.data.frame_source import FrameSource
+from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 from edge_vss.run_stats import RunStats
-from edge_vss.runtime import Labelled, Loop, NativeSource, Pipeline
+from edge_vss.runtime import Labelled, Loop, LoopSource, Pipeline
 from edge_vss.sinks import Sink, open_sink
 from edge_vss.variants import check_variant
 
@@ -49,6 +51,7 @@ def open_run(
     threads: int = 0,
     deadline_ms: float = 0.0,
     outputs: Sequence[str] = (),
+    camera: CameraOptions | None = None,
 ) -> Iterator[OpenRun]:
     """Open bundle, source and outputs, and close what must be closed.
 
@@ -64,7 +67,7 @@ def open_run(
     check_outputs(bundle, source, outputs)
     colours = {output.name: [info.colour for info in output.classes] for output in loaded.manifest.outputs}
     with (
-        open_source(source) as frames,
+        open_source(source, camera=camera) as frames,
         Pipeline(
             bundle,
             schedule=schedule,
@@ -113,7 +116,7 @@ def check_outputs(bundle: str | Path, source: str, outputs: Sequence[str]) -> No
 
 def label_frames(
     pipeline: Pipeline,
-    frames: Iterable[Frame] | NativeSource,
+    frames: Iterable[Frame] | LoopSource,
     sinks: Sequence[Sink],
     stats: RunStats,
     *,
@@ -149,7 +152,7 @@ def label_frames(
 
 def _loop(
     pipeline: Pipeline,
-    frames: Iterable[Frame] | NativeSource,
+    frames: Iterable[Frame] | LoopSource,
     sinks: Sequence[Sink],
     stats: RunStats,
     limit: int | None,

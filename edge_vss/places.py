@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -59,4 +60,5 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as error:
         raise BadInput(f"{path}: cannot write here: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a parent that is a file
+            temporary.unlink(missing_ok=True)

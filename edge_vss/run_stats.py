@@ -69,6 +69,7 @@ class RunStats:
         self.age_sum, self.age_max = self.age_sum + age, max(self.age_max, age)
         self.fired.update(result.fired)
         self.flags.update(flag.partition(":")[0] for flag in result.flags)
+        self.flags.update(f"suspect_{reason}" for reason in result.suspect)
         for stage, ms in result.stage_ms.items():
             self.stage_ms.setdefault(stage, deque(maxlen=KEPT)).append(ms)
 

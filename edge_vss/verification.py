@@ -13,7 +13,7 @@ from edge_vss.bundle.replay import ReplayReport, replay
 from edge_vss.errors import BadInput, DeviceError
 from edge_vss.runtime import Pipeline, backends
 
-__all__ = ["GoldenCheck", "absent_variants", "verify_bundle"]
+__all__ = ["GoldenCheck", "absent_variants", "summarise_checks", "verify_bundle"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,19 @@ def absent_variants(bundle: Bundle) -> dict[str, str]:
         variant.name: known[variant.backend]
         for variant in bundle.manifest.variants
         if variant.golden and not known.get(variant.backend, "available").startswith("available")
+    }
+
+
+def summarise_checks(path: str | Path, checks: list[GoldenCheck]) -> dict[str, Any]:
+    """The keys that ``verify --json`` promises: schedules of the first variant, all variants, those not replayed."""
+    variants = {
+        name: {check.report.schedule: check.as_dict() for check in checks if check.variant == name}
+        for name in dict.fromkeys(check.variant for check in checks)
+    }
+    return {
+        "schedules": variants[checks[0].variant],
+        "variants": variants,
+        "skipped": absent_variants(load_bundle(path)),
     }
 
 

@@ -14,7 +14,7 @@ from edge_vss.frame import SUSPECT, Frame
 from edge_vss.runtime import _native
 from edge_vss.runtime.pipeline import FLAGS, Pipeline, Result, native_frame, result_of
 
-__all__ = ["SCENE_CUT", "Labelled", "Loop", "LoopStats", "NativeSource"]
+__all__ = ["SCENE_CUT", "Labelled", "Loop", "LoopSource", "LoopStats"]
 
 SCENE_CUT = 0.25
 """Distance of two luma histograms that is a cut; see ``EVSS_SCENE_CUT``."""
@@ -27,11 +27,11 @@ SLICE_MS = 100
 
 
 @runtime_checkable
-class NativeSource(Protocol):
+class LoopSource(Protocol):
     """A source whose frames never pass through Python, such as a camera."""
 
     @property
-    def native(self) -> _native.Source:
+    def native(self) -> _native.LoopSource:
         """What the loop reads from."""
 
 
@@ -51,7 +51,8 @@ class LoopStats:
     """Labelled."""
     dropped: dict[str, int]
     """Reason -> frames given up on; ``sink``: labelled, but not taken in time; ``refused``: could not be used;
-    ``newer``: a camera's newer frame came first; ``damaged``: a buffer without a picture."""
+    ``newer``: a camera's newer frame came first; ``damaged``: a buffer without a picture;
+    ``camera``: the camera itself left them out."""
     scene_cuts: int
     fallbacks: int
     """How often an engine failed and another variant took over."""
@@ -89,7 +90,7 @@ class Loop:
     def __init__(
         self,
         pipeline: Pipeline,
-        source: Iterable[Frame] | NativeSource,
+        source: Iterable[Frame] | LoopSource,
         *,
         queue: int = 3,
         limit: int | None = None,
@@ -100,8 +101,9 @@ class Loop:
         fall_back: bool = True,
     ) -> None:
         self._stages = tuple(name for name, _ in pipeline.info.stages)
+        self._closed = False
         self._feeder: Feeder | None = None
-        if isinstance(source, NativeSource):
+        if isinstance(source, LoopSource):
             self._source = source.native
         else:
             self._feeder = Feeder(source)
@@ -121,7 +123,8 @@ class Loop:
             try:
                 yield Labelled(frame=frame, result=result)
             finally:
-                self._native.release(slot)
+                if not self._closed:
+                    self._native.release(slot)
 
     def _take(self) -> tuple[int, Frame, Result] | None:
         taken: Any = False
@@ -149,13 +152,16 @@ class Loop:
         dropped = {
             "newer": source["dropped_newer"],
             "damaged": source["dropped_damaged"],
+            "camera": source["dropped_camera"],
             "refused": found.pop("refused"),
             "sink": found.pop("dropped_sink"),
         }
-        flags, fired = found.pop("flags"), found.pop("fired")
+        counts, fired, suspect = found.pop("flags"), found.pop("fired"), found.pop("suspect")
+        flags = {name: counts[bit.bit_length() - 1] for bit, name in FLAGS.items()}
+        flags |= {f"suspect_{name}": suspect[bit.bit_length() - 1] for bit, name in SUSPECT.items()}
         return LoopStats(
             dropped={reason: count for reason, count in dropped.items() if count},
-            flags={name: flags[bit.bit_length() - 1] for bit, name in FLAGS.items() if flags[bit.bit_length() - 1]},
+            flags={name: count for name, count in flags.items() if count},
             fired=dict(zip(self._stages, fired)),
             source=source,
             **found,
@@ -178,19 +184,14 @@ class Loop:
         self._native.stop()
 
     def close(self) -> None:
-        """Stop, and wait until no thread works on it any more. Closing twice is harmless."""
-        self._native.stop()
+        """Stop, and wait until no thread works on it any more; what can still be read are numbers and label maps.
+
+        Closing twice is harmless.
+        """
+        self._closed = True
+        self._native.end()
         if self._feeder:
             self._feeder.close()
-        ended = False
-        while not ended:
-            try:
-                taken = self._native.next(SLICE_MS)
-            except Exception:  # how it ended was told to whoever iterated
-                return
-            ended = taken is None
-            if isinstance(taken, tuple):
-                self._native.release(taken[0])
 
     def __enter__(self) -> Loop:
         return self

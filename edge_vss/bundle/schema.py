@@ -14,7 +14,7 @@ import msgspec
 
 from edge_vss.executor import check_schedule
 from edge_vss.frame import ColourMatrix, ColourRange
-from edge_vss.graph import NAME, DType, Graph
+from edge_vss.graph import NAME, DType, Graph, Tensor
 from edge_vss.schedule import Adaptive, Never, Schedule
 
 __all__ = [
@@ -98,6 +98,15 @@ class Storage(_Value, frozen=True, kw_only=True):
     dtype: DType
     scale: float = 1.0
     zero_point: int = 0
+    channels_last: bool = False
+    """(1, C, H, W) lies in memory as (1, H, W, C), for engines that compute that way on both sides."""
+
+    def shape(self, tensor: Tensor) -> tuple[int, ...]:
+        """The extents in memory of a tensor that is stored like this."""
+        if not self.channels_last:
+            return tensor.shape
+        batch, channels, height, width = tensor.shape
+        return batch, height, width, channels
 
 
 class EngineRef(_Value, frozen=True, kw_only=True):
@@ -295,6 +304,8 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
         low, high = ZERO_POINTS.get(storage.dtype, (0, 0))
         if not 0.0 < storage.scale < 1e12 or not low <= storage.zero_point <= high:
             raise ValueError(f"{where}: tensor {name!r} has scale {storage.scale}, zero point {storage.zero_point}")
+        if storage.channels_last and (len(manifest.graph.tensor(name).shape) != 4 or name in _seen_by_host(manifest)):
+            raise ValueError(f"{where}: tensor {name!r} cannot be channels_last; only (1, C, H, W) between engines can")
     if variant.pixels:
         _check_pixels(manifest, variant.pixels, where)
     schedules = {schedule.name: schedule for schedule in manifest.schedules}
@@ -306,6 +317,13 @@ def _check_variant(manifest: Manifest, variant: Variant) -> None:
     for name, golden in variant.golden.items():
         if name not in schedules or golden.labels not in manifest.files:
             raise ValueError(f"{where}: golden of schedule {name!r} has no schedule or no file")
+
+
+def _seen_by_host(manifest: Manifest) -> set[str]:
+    """Tensors that something else than an engine writes or reads."""
+    clocks = [clock for schedule in manifest.schedules for clock in schedule.clocks.values()]
+    signals = {clock.signal.tensor for clock in clocks if isinstance(clock, Adaptive)}
+    return {manifest.graph.image, *manifest.graph.outputs, *signals}
 
 
 def _check_pixels(manifest: Manifest, engines: PixelEngines, where: str) -> None:

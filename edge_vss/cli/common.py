@@ -56,7 +56,8 @@ JsonOption = Annotated[
     typer.Option("--json", metavar="FILE|-", help="Also write the result as JSON; - prints it alone on stdout."),
 ]
 SOURCE_HELP = escape(
-    "A video file, a folder or glob of images, or street:[seed=1,size=360x480,...]; see docs/sources-and-data.md."
+    "A video file, a folder or glob of images, street:[seed=1,size=360x480,...], csi://0, /dev/video0, rtsp://... or "
+    "test:; see docs/sources-and-data.md."
 )
 DATA_HELP = escape("street:[seed=1,clips=4,...], camvid:PATH[:SPLIT] or folder:PATH; see docs/sources-and-data.md.")
 """Escaped: help texts are Rich markup."""

@@ -20,10 +20,12 @@ from edge_vss.cli.common import (
     Report,
     ThreadsOption,
     make_table,
+    parse_size,
     show_bar,
 )
 
 if TYPE_CHECKING:
+    from edge_vss.data.cameras import CameraOptions
     from edge_vss.run_stats import RunStats
 
 __all__ = ["run"]
@@ -56,6 +58,17 @@ def run(
     as_fast_as_possible: Annotated[
         bool, typer.Option("--as-fast-as-possible", help="Do not wait for the capture times of the frames.")
     ] = False,
+    camera_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Of a camera, before flipping; default 720x1280.")
+    ] = None,
+    camera_fps: Annotated[float, typer.Option(min=0, max=1000, help="Of a camera; default 30.")] = 0.0,
+    flip: Annotated[
+        int, typer.Option(min=0, max=7, help="Of a camera, nvvidconv's numbers: 1 left, 2 upside down, 3 right.")
+    ] = 0,
+    gst_pipeline: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="A GStreamer pipeline that ends in an appsink; SOURCE then only names it."),
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Label the frames of a source on the native runtime.
@@ -81,9 +94,11 @@ def run(
         threads=threads,
         deadline_ms=deadline_ms,
         outputs=output or (),
+        camera=_camera(camera_size, camera_fps, flip, gst_pipeline),
     ) as opened:
         info = opened.pipeline.info
-        stats = RunStats(stages=tuple(name for name, _ in info.stages), damage=opened.source.damage)
+        stages = tuple(name for name, _ in info.stages)
+        stats = RunStats(stages=stages, damage=opened.source.damage)
         facts = {"backend": info.backend, "schedule": info.schedule, "precision": info.precision}
         try:
             with _live_table(f"{info.name}: {info.schedule}, {info.backend} {info.precision}") as observe:
@@ -101,6 +116,13 @@ def run(
                 _print(report, {**stats.as_dict(), **facts}, opened.targets)
             raise
         _print(report, {**stats.as_dict(), **facts}, opened.targets)
+
+
+def _camera(size: str | None, fps: float, flip: int, pipeline: str | None) -> CameraOptions:
+    from edge_vss.data.cameras import CameraOptions
+
+    height, width = parse_size(size) if size else (0, 0)
+    return CameraOptions(height=height, width=width, fps=fps, flip_method=flip, pipeline=pipeline)
 
 
 @contextmanager
@@ -152,6 +174,8 @@ def _print(report: Report, found: dict[str, Any], targets: list[str]) -> None:
     )
     age = found["age_frames"]
     report.print(f"age of the label map: mean {age['mean']:.2f}, max {age['max']} frames")
+    if found["dropped"]:
+        report.print("dropped: " + ", ".join(f"{reason} {count}" for reason, count in found["dropped"].items()))
     for target in targets:
         report.print(f"written: {target}")
     report.write_json(found)

@@ -21,9 +21,8 @@ def verify(
 
     Example: [bold]edge-vss verify street.bundle[/bold]
     """
-    from edge_vss.bundle import load_bundle
     from edge_vss.errors import GateRefused
-    from edge_vss.verification import absent_variants, verify_bundle
+    from edge_vss.verification import summarise_checks, verify_bundle
 
     report = Report(json)
     with progress_bar("golden sequences") as progress:
@@ -34,14 +33,10 @@ def verify(
         clocks = "equal" if facts.fired_equal and facts.ages_equal else facts.difference
         rows.append((check.variant, facts.schedule, facts.frames, f"{facts.agreement:.4%}", clocks))
     report.print(make_table("Golden sequences", ("variant", "schedule", "frames", "agreement", "clocks"), rows))
-    variants = {
-        name: {check.report.schedule: check.as_dict() for check in found if check.variant == name}
-        for name in dict.fromkeys(check.variant for check in found)
-    }
-    skipped = absent_variants(load_bundle(bundle))
-    for name, reason in skipped.items():
+    summary = summarise_checks(bundle, found)
+    for name, reason in summary["skipped"].items():
         report.print(f"{name}: not replayed: {reason}")
-    report.write_json({"schedules": variants[found[0].variant], "variants": variants, "skipped": skipped})
+    report.write_json(summary)
     wrong = [f"{check.variant}/{check.report.schedule}" for check in found if not check.report.passed]
     if wrong:
         raise GateRefused(f"{bundle}: golden sequences do not come out: {', '.join(wrong)}")

@@ -2,120 +2,46 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import unquote, urlparse
 
+from edge_vss.data.cameras import CameraOptions, CameraSource, is_camera
 from edge_vss.data.datasets import READERS, open_dataset
+from edge_vss.data.frame_source import FrameSource
 from edge_vss.data.images import IMAGE_SUFFIXES, read_image
 from edge_vss.data.street.reader import StreetClip
 from edge_vss.data.street.spec import parse_street
 from edge_vss.data.video_file import VideoDamage, probe_video, video_frames
-from edge_vss.errors import BadInput, DeviceError
+from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 
 __all__ = ["PICTURES_FPS", "FrameSource", "open_source"]
 
 PICTURES_FPS = 15.0
 """Rate at which pictures without a rate of their own are played."""
-_LOG = logging.getLogger("edge_vss")
-_CAMERAS = ("/dev/video", "v4l2:", "csi:", "rtsp:", "rtsps:", "test:")
 
 
-class FrameSource:
-    """Frames of equal size in order; every ``iter`` starts from the beginning.
-
-    ``pts_us`` starts near 0 and strictly increases, also over the seams of a loop; ``sequence`` counts from 0.
-    """
-
-    def __init__(
-        self,
-        start: Callable[[], Iterator[Frame]],
-        *,
-        name: str = "",
-        fps: float,
-        height: int,
-        width: int,
-        length: int | None,
-        loop: bool = False,
-        damage: VideoDamage | None = None,
-    ) -> None:
-        self.fps = fps
-        """Nominal frames per second."""
-        self.height, self.width = height, width
-        self.length = None if loop else length
-        """Number of frames; ``None`` = endless or not known."""
-        self.damage = damage or VideoDamage()
-        """What was wrong with the file so far; logged as a warning on ``close``."""
-        self._start, self._loop, self._name = start, loop, name
-        self._told = False
-        self._running: list[Iterator[Frame]] = []
-
-    def __iter__(self) -> Iterator[Frame]:
-        frames = self._laps()
-        self._running.append(frames)
-        return frames
-
-    def _laps(self) -> Iterator[Frame]:
-        pts_us, sequence = 0, 0
-        while True:
-            last: Frame | None = None
-            for frame in self._start():
-                self._check(frame)
-                last = (
-                    frame
-                    if not sequence
-                    else replace(frame, pts_us=frame.pts_us + pts_us, sequence=frame.sequence + sequence)
-                )
-                yield last
-            if not self._loop or last is None:
-                return
-            pts_us, sequence = last.pts_us + max(1, round(1e6 / self.fps)), last.sequence + 1
-
-    def _check(self, frame: Frame) -> None:
-        if (frame.height, frame.width) != (self.height, self.width):
-            first, other = f"{self.height}x{self.width}", f"{frame.height}x{frame.width}"
-            raise BadInput(f"frame {frame.sequence} is {other}, the first one {first}; a source has frames of one size")
-
-    def close(self) -> None:
-        """End all iterations and free what they hold; calling it twice is fine."""
-        for frames in self._running:
-            frames.close()  # type: ignore[attr-defined]  # generators have it
-        self._running.clear()
-        if self.damage.as_dict() and not self._told:
-            _LOG.warning("%s: %s", self._name, self.damage)
-            self._told = True
-
-    def __enter__(self) -> FrameSource:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def open_source(uri: str, *, loop: bool = False) -> FrameSource:
-    """Open a video file (``file://`` too), a folder or glob of pictures, ``street:[...]`` or a data set's URI.
+def open_source(uri: str, *, loop: bool = False, camera: CameraOptions | None = None) -> FrameSource:
+    """Open a video file (``file://`` too), pictures, ``street:[...]``, a data set's URI, a camera or ``test:``.
 
     Args:
         uri: ``street:`` without ``frames`` is endless; data sets play clip after clip.
         loop: Start again at the end, with times that go on.
+        camera: How a camera is opened; with a ``pipeline`` in it, ``uri`` only names the source.
 
     Raises:
         BadInput: Nothing there, or nothing that holds frames.
-        DeviceError: A camera: this build has no capture library.
+        DeviceError: A camera that does not open, or a build without the capture library.
     """
     if not uri.strip():
         raise BadInput("the source is empty; give a video, a folder of pictures or street:")
-    if uri.startswith(_CAMERAS):
-        raise DeviceError(
-            f"{uri}: cameras need the GStreamer capture library, which this build does not have; give a file or street:"
-        )
+    if is_camera(uri) or (camera is not None and camera.pipeline):
+        return CameraSource(uri, camera)
+    if camera is not None and camera != CameraOptions():
+        raise BadInput(f"{uri}: size, rate and flip are options of cameras; a file is played as it is")
     kind = uri.partition(":")[0]
     if kind == "street":
         return _open_street(uri, loop)

@@ -199,10 +199,10 @@ def _planes(picture: VideoFrame) -> tuple[PixelFormat, tuple[NDArray[np.uint8], 
 
 
 def _matrix(picture: VideoFrame) -> ColourMatrix:
-    """As tagged; untagged pictures of 720 lines and more are taken for BT.709, as players do."""
+    """As tagged; untagged pictures of more than 576 lines are taken for BT.709, as players and GStreamer do."""
     tagged = int(picture.colorspace)
     if tagged in _UNSAID:
-        return "bt709" if picture.height >= 720 else "bt601"
+        return "bt709" if picture.height > 576 else "bt601"
     return "bt709" if tagged == _BT709 else "bt601"
 
 

@@ -3,53 +3,31 @@
 
 #include "native.h"
 
+nb::dict stats_of(const evss_source& source) {
+  evss_source_stats stats;
+  std::memset(&stats, 0, sizeof stats);
+  stats.struct_size = sizeof stats;
+  source.stats(source.user, &stats);
+  nb::dict found;
+  found["delivered"] = stats.delivered;
+  found["dropped_newer"] = stats.dropped_newer;
+  found["dropped_damaged"] = stats.dropped_damaged;
+  found["dropped_camera"] = stats.dropped_camera;
+  found["timeouts"] = stats.timeouts;
+  found["errors"] = stats.errors;
+  found["rebuilds"] = stats.rebuilds;
+  found["frozen"] = stats.frozen;
+  found["black"] = stats.black;
+  found["green"] = stats.green;
+  return found;
+}
+
 namespace {
 
-class Feed;
-
-// A source that the loop reads from; closed when nothing needs it any more, since frames are views into it.
-class Source {
- public:
-  explicit Source(const evss_source& source) : source_(source) {}
-  ~Source() {
-    nb::gil_scoped_release release;
-    source_.close(source_.user);
-  }
-  Source(const Source&) = delete;
-  Source& operator=(const Source&) = delete;
-
-  const evss_source& table() const { return source_; }
-  bool live() const { return source_.live != 0; }
-  uint32_t height() const { return source_.height; }
-  uint32_t width() const { return source_.width; }
-  double fps() const { return source_.fps; }
-
-  nb::dict stats() const {
-    evss_source_stats stats;
-    std::memset(&stats, 0, sizeof stats);
-    stats.struct_size = sizeof stats;
-    source_.stats(source_.user, &stats);
-    nb::dict found;
-    found["delivered"] = stats.delivered;
-    found["dropped_newer"] = stats.dropped_newer;
-    found["dropped_damaged"] = stats.dropped_damaged;
-    found["timeouts"] = stats.timeouts;
-    found["errors"] = stats.errors;
-    found["rebuilds"] = stats.rebuilds;
-    found["frozen"] = stats.frozen;
-    found["black"] = stats.black;
-    found["green"] = stats.green;
-    return found;
-  }
-
- private:
-  evss_source source_;
-};
-
-Source* open_y4m(const std::string& path) {
+LoopSource* open_y4m(const std::string& path) {
   evss_source source;
   raise_if_failed(evss_y4m_open(path.c_str(), &source));
-  return new Source(source);
+  return new LoopSource(source, true);
 }
 
 // The feeding side of a source.
@@ -63,10 +41,10 @@ class Feed {
   Feed(const Feed&) = delete;
   Feed& operator=(const Feed&) = delete;
 
-  Source* source() {
+  LoopSource* source() {
     if (taken_) throw nb::value_error("the source of a feed is taken once");
     taken_ = true;
-    return new Source(source_);
+    return new LoopSource(source_, true);
   }
   // True: taken; False: still full; None: nobody reads any more.
   std::optional<bool> push(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes,
@@ -142,7 +120,7 @@ nb::object column(size_t count, const std::vector<evss_frame_record>& records, V
 
 class Loop {
  public:
-  Loop(Pipeline& pipeline, Source& source, uint32_t queue, uint64_t limit, bool realtime, uint32_t kept,
+  Loop(Pipeline& pipeline, LoopSource& source, uint32_t queue, uint64_t limit, bool realtime, uint32_t kept,
        double scene_cut, bool notify, bool fall_back) {
     evss_loop_options options;
     evss_loop_options_init(&options);
@@ -187,6 +165,11 @@ class Loop {
     evss_loop_stop(loop_);
   }
 
+  void end() {
+    nb::gil_scoped_release release;
+    evss_loop_end(loop_);
+  }
+
   nb::dict stats() const {
     evss_loop_stats stats;
     stats.struct_size = sizeof stats;
@@ -202,6 +185,7 @@ class Loop {
     found["seconds"] = stats.seconds;
     found["waited_s"] = stats.waited_s;
     found["flags"] = std::vector<uint64_t>(stats.flags, stats.flags + 32);
+    found["suspect"] = std::vector<uint64_t>(stats.suspect, stats.suspect + 8);
     found["fired"] = std::vector<uint64_t>(stats.fired, stats.fired + stats.num_stages);
     return found;
   }
@@ -220,6 +204,7 @@ class Loop {
     found["pts_us"] = column(count, rows, &evss_frame_record::pts_us);
     found["captured_ns"] = column(count, rows, &evss_frame_record::captured_ns);
     found["done_ns"] = column(count, rows, &evss_frame_record::done_ns);
+    found["suspect"] = std::vector<uint64_t>(stats.suspect, stats.suspect + 8);
     found["fired"] = column(count, rows, &evss_frame_record::fired);
     found["flags"] = column(count, rows, &evss_frame_record::flags);
     found["age_frames"] = column(count, rows, &evss_frame_record::age_frames);
@@ -283,12 +268,9 @@ class SharedLabels {
 }  // namespace
 
 void bind_loop(nb::module_& module) {
-  nb::class_<Source>(module, "Source")
-      .def("stats", &Source::stats)
-      .def_prop_ro("live", &Source::live)
-      .def_prop_ro("height", &Source::height)
-      .def_prop_ro("width", &Source::width)
-      .def_prop_ro("fps", &Source::fps);
+  nb::class_<LoopSource>(module, "LoopSource").def("stats", [](const LoopSource& source) {
+    return stats_of(source.table());
+  });
   module.def("open_y4m", &open_y4m, nb::rv_policy::take_ownership);
   nb::class_<Feed>(module, "Feed")
       .def(nb::init<uint32_t>())
@@ -301,12 +283,13 @@ void bind_loop(nb::module_& module) {
       .def("write", &SharedLabels::write)
       .def("close", &SharedLabels::close);
   nb::class_<Loop>(module, "Loop")
-      .def(nb::init<Pipeline&, Source&, uint32_t, uint64_t, bool, uint32_t, double, bool, bool>(),
+      .def(nb::init<Pipeline&, LoopSource&, uint32_t, uint64_t, bool, uint32_t, double, bool, bool>(),
            nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
       .def("next",
            [](nb::handle_t<Loop> self, uint32_t timeout_ms) { return nb::cast<Loop&>(self).next(self, timeout_ms); })
       .def("release", &Loop::release)
       .def("stop", &Loop::stop)
+      .def("end", &Loop::end)
       .def("stats", &Loop::stats)
       .def("records", &Loop::records);
 }

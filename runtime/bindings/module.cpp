@@ -92,4 +92,6 @@ NB_MODULE(_native, module) {
   bind_loop(module);
   nb::module_ pixels = module.def_submodule("pixels");
   bind_pixels(pixels);
+  nb::module_ sources = module.def_submodule("sources");
+  bind_sources(sources);
 }

@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "edge_vss.h"
+#include "raise.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -17,7 +18,6 @@ using Bytes = nb::ndarray<nb::numpy, uint8_t>;
 
 /// (InvalidArgument, BackendFailed, BadBundle, Unavailable, Internal, SourceLost).
 nb::object& error_types();
-void raise_if_failed(evss_status status);
 
 /// A frame over the planes of arrays, which must outlive it.
 evss_frame frame_over(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes,
@@ -25,6 +25,25 @@ evss_frame frame_over(uint32_t format, uint32_t height, uint32_t width, const st
                       uint32_t suspect);
 /// A result as plain values. Label maps are copies, or views that keep `owner` alive where it is valid.
 nb::dict dict_of(const evss_result& result, nb::handle owner);
+
+nb::dict stats_of(const evss_source& source);
+
+/// A source that a loop reads from. What it owns is closed when nothing needs it any more: frames are views into it.
+class LoopSource {
+ public:
+  LoopSource(const evss_source& source, bool owned) : source_(source), owned_(owned) {}
+  ~LoopSource() {
+    nb::gil_scoped_release release;
+    if (owned_) source_.close(source_.user);
+  }
+  LoopSource(const LoopSource&) = delete;
+  LoopSource& operator=(const LoopSource&) = delete;
+  const evss_source& table() const { return source_; }
+
+ private:
+  evss_source source_;
+  bool owned_;
+};
 
 class Pipeline {
  public:
@@ -55,3 +74,4 @@ class Pipeline {
 void bind_pipeline(nb::module_& module);
 void bind_loop(nb::module_& module);
 void bind_pixels(nb::module_& module);
+void bind_sources(nb::module_& module);

@@ -28,12 +28,15 @@ nb::object& error_types() {
   return *types;
 }
 
-void raise_if_failed(evss_status status) {
+void raise_if_failed(evss_status status, const std::string& message) {
   if (status >= 0) return;
-  const std::string message = evss_last_error();
   nb::gil_scoped_acquire hold;
   PyErr_SetString(error_types()[static_cast<size_t>(-status - 1)].ptr(), message.c_str());
   throw nb::python_error();
+}
+
+void raise_if_failed(evss_status status) {
+  if (status < 0) raise_if_failed(status, evss_last_error());
 }
 
 evss_frame frame_over(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes,

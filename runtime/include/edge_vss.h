@@ -221,6 +221,7 @@ typedef struct evss_source_stats {
   uint64_t dropped_damaged; /* buffers of the wrong size or without a picture */
   uint64_t timeouts, errors, rebuilds;
   uint64_t frozen, black, green; /* suspect frames among those handed out */
+  uint64_t dropped_camera;       /* the camera counted them, but they never arrived here */
 } evss_source_stats;
 
 /* Where frames come from: a camera or file opened by the library, or something of your own. A source is used by one
@@ -234,11 +235,56 @@ typedef struct evss_source {
   double fps; /* nominal; 0 = not known */
   void* user;
   evss_status (*next)(void* user, uint32_t timeout_ms, evss_frame* frame, char* error, size_t error_size);
-  void (*release)(void* user, evss_frame* frame);
+  void (*release)(void* user, evss_frame* frame);      /* from any thread */
   void (*stats)(void* user, evss_source_stats* stats); /* from any thread */
   void (*interrupt)(void* user); /* from any thread: a waiting `next` returns EVSS_AGAIN at once */
   void (*close)(void* user);
 } evss_source;
+
+typedef struct evss_source_options {
+  uint32_t struct_size;   /* set by evss_source_options_init() */
+  uint32_t width, height; /* cameras, before flipping; 0 = 1280x720, or what a USB camera has instead */
+  uint32_t flip_method;   /* 0 none, 1 counterclockwise, 2 by 180 degrees, 3 clockwise, 4 horizontally, 5 and 7 over a
+                             diagonal, 6 vertically: nvvidconv's numbers */
+  double fps;             /* cameras; 0 = 30, or what a USB camera has instead */
+  int32_t sensor_mode;    /* csi:// alone; -1 = the driver chooses */
+  int32_t max_rebuilds;   /* attempts in a row to reopen a camera before it counts as lost; -1 = 10 */
+  uint32_t timeout_ms;    /* a camera that gives no frame for so long is reopened; 0 = 2000 */
+  uint32_t reserved;
+  const char* pipeline; /* GStreamer's text with one appsink, in the place of what the URI stands for; NULL = none */
+  const char* library;  /* path of libedge_vss_capture.so; NULL = EDGE_VSS_CAPTURE, beside this library, the loader's */
+} evss_source_options;
+EVSS_API void evss_source_options_init(evss_source_options* options);
+
+/* Opens csi://N, /dev/videoN, v4l2:///dev/videoN, rtsp://, rtsps://, file://PATH or test:[size=HxW,fps=F,pattern=NAME]
+ * through GStreamer and waits for the first frame. A camera that fails later is torn down and reopened in the
+ * background; `next` gives EVSS_AGAIN meanwhile and EVSS_SOURCE_LOST when attempts are used up. On EVSS_OK the caller
+ * owns *out and ends it with evss_source_close(), after the last frame was released. `options` may be NULL. */
+EVSS_API evss_status evss_source_open(const char* uri, const evss_source_options* options, evss_source* out);
+EVSS_API void evss_source_close(evss_source* source); /* also for sources of your own; clears the struct */
+
+/* ---- Video files ----------------------------------------------------------------------------------------------- */
+
+typedef struct evss_video_options {
+  uint32_t struct_size; /* set by evss_video_options_init() */
+  uint32_t width, height;
+  uint32_t bitrate_kbps; /* 0 = by size and rate */
+  double fps;
+  const char* library; /* as in evss_source_options */
+} evss_video_options;
+EVSS_API void evss_video_options_init(evss_video_options* options);
+
+typedef struct evss_video evss_video;
+
+/* Writes a video that plays up to its last two seconds whatever ends the process: .mkv, or .mp4 in fragments. The
+ * file appears under its name with the first frame. One thread at a time. */
+EVSS_API evss_status evss_video_open(const char* path, const evss_video_options* options, evss_video** out);
+/* Copies the picture, (height, width, 3) RGB with rows `stride` bytes apart; pts_us strictly increases. */
+EVSS_API evss_status evss_video_write(evss_video* video, const uint8_t* rgb, uint32_t stride, int64_t pts_us);
+/* Name of the GStreamer element that encodes. */
+EVSS_API const char* evss_video_encoder(const evss_video* video);
+/* Finishes the file, sets *video to NULL. A negative status: the end of the file may be missing. */
+EVSS_API evss_status evss_video_close(evss_video** video);
 
 /* A source that you feed, from any thread: frames are copied into a few buffers. `waiting` (1..64) may wait for their
  * reader. On EVSS_OK the caller owns *feed, and *source, whose close() ends what belongs to the reader. */
@@ -290,7 +336,10 @@ EVSS_API evss_status evss_loop_next(evss_loop* loop, uint32_t timeout_ms, evss_l
 EVSS_API evss_status evss_loop_release(evss_loop* loop, const evss_labelled* labelled);
 /* From any thread: ends the loop after the frame it is at. What is in the queue can still be taken. */
 EVSS_API void evss_loop_stop(evss_loop* loop);
-EVSS_API void evss_loop_close(evss_loop** loop); /* stops, waits for the threads, sets *loop to NULL */
+/* Stops, waits for the threads and gives every frame back to the source, which may then be closed: its planes are gone.
+ * Label maps, statistics and records can still be read. */
+EVSS_API void evss_loop_end(evss_loop* loop);
+EVSS_API void evss_loop_close(evss_loop** loop); /* ends it, sets *loop to NULL */
 
 typedef struct evss_loop_stats {
   uint32_t struct_size;
@@ -301,10 +350,11 @@ typedef struct evss_loop_stats {
   uint64_t scene_cuts, fallbacks;
   uint64_t age_sum; /* of the oldest label map per frame, in frames */
   uint32_t age_max, reserved;
-  double seconds;     /* from the first frame to the end of the newest */
-  double waited_s;    /* of these, waiting for the times of frames */
-  uint64_t flags[32]; /* how often, by bit of evss_flag */
-  uint64_t fired[64]; /* by stage, in graph order */
+  double seconds;      /* from the first frame to the end of the newest */
+  double waited_s;     /* of these, waiting for the times of frames */
+  uint64_t flags[32];  /* how often, by bit of evss_flag */
+  uint64_t fired[64];  /* by stage, in graph order */
+  uint64_t suspect[8]; /* how often, by bit of evss_suspect */
 } evss_loop_stats;
 /* From any thread; set struct_size first. */
 EVSS_API evss_status evss_loop_get_stats(evss_loop* loop, evss_loop_stats* stats);

@@ -1,12 +1,10 @@
 // The C functions: arguments are checked, exceptions become statuses and one line of text.
 #include <cstring>
-#include <new>
 
 #include "abi.h"
 #include "bundle.h"
 #include "c_guard.h"
 #include "edge_vss.h"
-#include "error.h"
 #include "pipeline.h"
 
 using evss::guarded;

@@ -48,6 +48,11 @@ class Fields {
     const Json* found = find(key);
     return found ? as_number(*found, path(key)) : otherwise;
   }
+  bool flag(const char* key, bool otherwise) {
+    const Json* found = find(key);
+    if (found && !found->is_boolean()) throw bad_bundle(path(key) + ": expected true or false");
+    return found ? found->get<bool>() : otherwise;
+  }
   const Json& list(const char* key) { return as_list(get(key), path(key)); }
   const Json& list_or_empty(const char* key) {
     static const Json kEmpty = Json::array();

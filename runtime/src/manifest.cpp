@@ -147,6 +147,17 @@ PixelEngines read_pixels(const Json& json, const Manifest& manifest, const std::
   return engines;
 }
 
+// Whether something else than an engine writes or reads the tensor.
+bool seen_by_host(const Manifest& manifest, int tensor) {
+  if (tensor == manifest.graph.image || manifest.graph.is_output(tensor)) return true;
+  for (const Schedule& schedule : manifest.schedules) {
+    for (const Clock& clock : schedule.clocks) {
+      if (clock.signal == tensor) return true;
+    }
+  }
+  return false;
+}
+
 Variant read_variant(const Json& json, const Manifest& manifest) {
   Fields fields(json, "variants");
   const Graph& graph = manifest.graph;
@@ -173,18 +184,23 @@ Variant read_variant(const Json& json, const Manifest& manifest) {
       throw bad_bundle(where + ", stage '" + item.key() + "': '" + engine.file + "' is not among the files");
     }
   }
-  for (const Tensor& tensor : graph.tensors) variant.storage.push_back({tensor.dtype, 1.0f, 0});
+  for (const Tensor& tensor : graph.tensors) variant.storage.push_back({tensor.dtype, 1.0f, 0, false});
   for (const auto& item : fields.object_or_empty("tensors").items()) {
     Fields inner(item.value(), where + ".tensors");
-    Storage& storage = variant.storage[tensor_named(graph, item.key(), where)];
+    const int tensor = tensor_named(graph, item.key(), where);
+    Storage& storage = variant.storage[tensor];
     storage.dtype = read_dtype(inner, "dtype");
     const double scale = inner.number("scale", 1.0);
     const bool is_unsigned = storage.dtype == EVSS_UINT8, is_signed = storage.dtype == EVSS_INT8;
     const int64_t low = is_signed ? -128 : 0, high = is_unsigned ? 255 : is_signed ? 127 : 0;
     storage.zero_point = static_cast<int>(inner.whole("zero_point", low, high, 0));
     storage.scale = static_cast<float>(scale);
+    storage.channels_last = inner.flag("channels_last", false);
     inner.done();
     if (!(scale > 0.0 && scale < 1e12)) throw bad_bundle(where + ": tensor '" + item.key() + "' has an absurd scale");
+    if (storage.channels_last && (graph.tensors[tensor].shape.size() != 4 || seen_by_host(manifest, tensor)))
+      throw bad_bundle(where + ": tensor '" + item.key() +
+                       "' cannot be channels_last; only (1, C, H, W) between engines can");
   }
   if (const Json* pixels = fields.find("pixels"); pixels && !pixels->is_null())
     variant.pixels = read_pixels(*pixels, manifest, where);

@@ -43,6 +43,7 @@ struct Storage {
   evss_dtype dtype = EVSS_FLOAT32;
   float scale = 1.0f;
   int zero_point = 0;
+  bool channels_last = false;  // (1, C, H, W) lies in memory as (1, H, W, C)
 };
 
 struct EngineRef {

@@ -1,7 +1,9 @@
 #include "stages.h"
 
+#include <algorithm>
 #include <exception>
 #include <thread>
+#include <utility>
 
 #include "bundle.h"
 #include "crew.h"
@@ -74,7 +76,9 @@ void Stages::describe(const Graph& graph, const Variant& variant) {
   for (size_t i = 0; i < graph.tensors.size(); ++i) {
     const Tensor& tensor = graph.tensors[i];
     const Storage& storage = variant.storage[i];
-    tensors_.push_back({tensor.name, tensor.shape, storage.dtype, storage.scale, storage.zero_point,
+    std::vector<int64_t> shape = tensor.shape;
+    if (storage.channels_last) std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
+    tensors_.push_back({tensor.name, std::move(shape), storage.dtype, storage.scale, storage.zero_point,
                         tensor.elements() * dtype_bytes(storage.dtype)});
   }
 }

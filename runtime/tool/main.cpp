@@ -1,10 +1,10 @@
 // edge-vss-run: the frame loop as a program without Python.
-#include <dlfcn.h>
 #include <edge_vss.h>
 #include <signal.h>
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -47,13 +47,11 @@ evss_status open_source(const std::string& uri, evss_source* source, std::string
     *why = evss_last_error();
     return status;
   }
-  using Open = evss_status (*)(const char*, const void*, evss_source*);
-  if (const auto open = reinterpret_cast<Open>(dlsym(RTLD_DEFAULT, "evss_source_open"))) {
-    status = open(uri.c_str(), nullptr, source);
-    *why = evss_last_error();
-    return status;
-  }
-  *why = uri + ": this build has no capture library; give a .y4m file";
+  // To the capture library a file is file:// and an absolute path.
+  const bool named = uri.find(':') != std::string::npos || uri.rfind("/dev/video", 0) == 0;
+  status =
+      evss_source_open((named ? uri : "file://" + std::filesystem::absolute(uri).string()).c_str(), nullptr, source);
+  *why = evss_last_error();
   return status;
 }
 
@@ -86,13 +84,13 @@ int open_all(const Options& options, Run* run) {
   run->info.struct_size = sizeof run->info;
   evss_pipeline_info(run->pipeline, &run->info);
   std::string why;
-  for (const std::string& target : options.outputs) {
-    run->sinks.push_back(evss_run::open_sink(target, run->info, &why));
-    if (!run->sinks.back()) return say(kBadInput, why);
-  }
   status = open_source(options.source, &run->source, &why);
   if (status != EVSS_OK) return say(code_of(status), why);
   run->source_open = true;
+  for (const std::string& target : options.outputs) {
+    run->sinks.push_back(evss_run::open_sink(target, run->info, run->source.fps, &why));
+    if (!run->sinks.back()) return say(kBadInput, why);
+  }
   evss_loop_options loop;
   evss_loop_options_init(&loop);
   loop.limit = options.frames;

@@ -70,6 +70,47 @@ class LabelMemory : public Sink {
   evss_shm* shm_ = nullptr;
 };
 
+// The class colours of the first output, opened with the first label map.
+class LabelVideo : public Sink {
+ public:
+  LabelVideo(std::string path, const evss_output_info& output, double fps)
+      : path_(std::move(path)), output_(output), fps_(fps > 0.0 ? fps : 25.0) {}
+  ~LabelVideo() override { evss_video_close(&video_); }
+
+  bool write(const evss_labelled& labelled, std::string* why) override {
+    const evss_label_map& map = labelled.result->outputs[0];
+    const uint32_t stride = map.width * 3;
+    if (!video_ && !open(map, why)) return false;
+    const evss_status drawn =
+        evss_overlay(black_.data(), EVSS_RGB, stride, map.labels, map.stride, map.height, map.width, output_.colours,
+                     output_.num_classes, 1.0, picture_.data(), stride);
+    if (drawn == EVSS_OK && evss_video_write(video_, picture_.data(), stride, labelled.frame->pts_us) == EVSS_OK)
+      return true;
+    *why = evss_last_error();
+    return false;
+  }
+
+ private:
+  bool open(const evss_label_map& map, std::string* why) {
+    evss_video_options options;
+    evss_video_options_init(&options);
+    options.height = map.height;
+    options.width = map.width;
+    options.fps = fps_;
+    black_.assign(size_t{map.height} * map.width * 3, 0);
+    picture_ = black_;
+    if (evss_video_open(path_.c_str(), &options, &video_) == EVSS_OK) return true;
+    *why = evss_last_error();
+    return false;
+  }
+
+  std::string path_;
+  evss_output_info output_;
+  double fps_;
+  evss_video* video_ = nullptr;
+  std::vector<uint8_t> black_, picture_;
+};
+
 bool holds_label_maps(const fs::path& folder) {
   std::error_code none;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder, none)) {
@@ -80,12 +121,14 @@ bool holds_label_maps(const fs::path& folder) {
 
 }  // namespace
 
-std::unique_ptr<Sink> open_sink(const std::string& target, const evss_info& info, std::string* why) {
+std::unique_ptr<Sink> open_sink(const std::string& target, const evss_info& info, double fps, std::string* why) {
   if (target.rfind("shm:", 0) == 0) return std::make_unique<LabelMemory>(target.substr(4), info.outputs[0]);
   const fs::path folder(target);
+  if (folder.extension() == ".mkv" || folder.extension() == ".mp4")
+    return std::make_unique<LabelVideo>(target, info.outputs[0], fps);
   std::error_code failed;
   if (folder.has_extension() && !fs::is_directory(folder, failed)) {
-    *why = target + ": unknown kind of output; want a folder or shm:NAME";
+    *why = target + ": unknown kind of output; want a folder, .mkv, .mp4 or shm:NAME";
     return nullptr;
   }
   fs::create_directories(folder, failed);

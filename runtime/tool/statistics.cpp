@@ -46,6 +46,7 @@ Json dropped(const evss_loop_stats& stats, const evss_source& source) {
   };
   add("newer", found.dropped_newer);
   add("damaged", found.dropped_damaged);
+  add("camera", found.dropped_camera);
   add("refused", stats.refused);
   add("sink", stats.dropped_sink);
   return reasons;
@@ -76,6 +77,10 @@ std::string as_json(evss_loop* loop, const evss_source& source, const evss_info&
   }
   for (size_t bit = 0; bit < sizeof kFlags / sizeof kFlags[0]; ++bit) {
     if (stats.flags[bit]) flags[kFlags[bit]] = stats.flags[bit];
+  }
+  constexpr const char* kSuspects[] = {"suspect_frozen", "suspect_black", "suspect_green"};
+  for (size_t bit = 0; bit < sizeof kSuspects / sizeof kSuspects[0]; ++bit) {
+    if (stats.suspect[bit]) flags[kSuspects[bit]] = stats.suspect[bit];
   }
   const double frames = static_cast<double>(stats.frames), busy_s = stats.seconds - stats.waited_s;
   const Json found = {

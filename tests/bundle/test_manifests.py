@@ -147,6 +147,12 @@ BAD: dict[str, Callable[[Json], None]] = {
     "an engine that is not among the files": put("variants.0.engines.s1.file", "engines/ghost.onnx"),
     "an engine that is file and operation": put("variants.0.engines.s1.operation", "argmax"),
     "a storage scale of zero": put("variants.0.tensors", {"fine": {"dtype": "uint8", "scale": 0.0}}),
+    "channels last of an output": put("variants.0.tensors", {"logits": {"dtype": "float32", "channels_last": True}}),
+    "channels last of the image": put("variants.0.tensors", {"image": {"dtype": "uint8", "channels_last": True}}),
+    "channels last of a signal": put("variants.0.tensors", {"signal": {"dtype": "uint8", "channels_last": True}}),
+    "channels last that are neither true nor false": put(
+        "variants.0.tensors", {"deep": {"dtype": "uint8", "channels_last": 1}}
+    ),
     "a threshold for no clock": put("variants.0.thresholds", {"full": {"s3": 0.5}}),
     "a path out of the bundle": rename_engine("../engines/s1.plain.json"),
     "an absolute path": rename_engine("/etc/passwd"),

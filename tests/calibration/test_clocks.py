@@ -159,16 +159,19 @@ def test_signals_are_recorded_without_running_what_comes_after() -> None:
 
         return run
 
-    images = (np.full(GRAPH.tensor("image").shape, value, np.float32) for value in range(9))
+    random = np.random.default_rng(0)
+    images = (random.random(GRAPH.tensor("image").shape, np.float32) for _ in range(9))
     signals = record_signals(GRAPH, ["signal"], {name: watch(name) for name in functions}, images)
     assert [labels.shape for labels in signals["signal"]] == [GRAPH.tensor("signal").shape] * 9
     assert ran == {"s1", "s2"}
 
 
-def test_too_few_frames_and_schedules_without_a_clock_are_refused() -> None:
+def test_too_few_frames_black_ones_and_schedules_without_a_clock_are_refused() -> None:
     images = [np.zeros(GRAPH.tensor("image").shape, np.float32)] * 3
     with pytest.raises(BadInput, match="at least"):
         record_signals(GRAPH, ["signal"], plain_functions(GRAPH), images)
+    with pytest.raises(BadInput, match="of one colour"):
+        record_signals(GRAPH, ["signal"], plain_functions(GRAPH), images * 3)
     with pytest.raises(BadInput, match="no adaptive clock"):
         fit_clocks(GRAPH, Schedule(name="full"), {"signal": drifting()}, update_rate=0.5)
     with pytest.raises(WrongUsage, match="share of frames"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from edge_vss.bundle import Bundle, load_bundle
@@ -51,7 +52,7 @@ def test_goldens_of_both_variants_hold_on_the_native_runtime(bundle: Bundle) -> 
 
 def test_boundaries_are_handed_over_as_integers_without_a_round_trip(bundle: Bundle) -> None:
     variant = bundle.manifest.variants[1]
-    assert {"image", "fine", "middle", "deep"} <= set(variant.tensors)
+    assert {"fine", "middle", "deep"} <= set(variant.tensors)
     for stage in bundle.manifest.graph.stages:
         model = onnx.load_from_string(bundle.read(variant.engines[stage.name].file))
         for value in (*model.graph.input, *model.graph.output):
@@ -61,7 +62,29 @@ def test_boundaries_are_handed_over_as_integers_without_a_round_trip(bundle: Bun
         producers = {name: node for node in model.graph.node for name in node.output}
         for value in model.graph.output:
             if value.name in variant.tensors:
-                assert producers[value.name].op_type == "QuantizeLinear"
+                last = producers[value.name]
+                assert (last.op_type, variant.tensors[value.name].channels_last) == ("Transpose", True)
+                assert producers[last.input[0]].op_type == "QuantizeLinear"
+
+
+def test_onnxruntime_moves_no_channels_within_a_stage(bundle: Bundle, tmp_path: Path) -> None:
+    """Its integer kernels have the channels last: boundary tensors that do not would be turned around at every sum."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    engine = bundle.read(bundle.manifest.variants[1].engines["deep"].file)
+    onnxruntime.InferenceSession(engine, options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert "QLinearConv" in kinds and "Transpose" not in kinds
+
+
+def test_a_convolution_over_the_three_channels_of_an_image_stays_float(bundle: Bundle) -> None:
+    variant = bundle.manifest.variants[1]
+    model = onnx.load_from_string(bundle.read(variant.engines["fine"].file))
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    floats = [node for node in model.graph.node if node.op_type == "Conv" and node.input[1] in weights]
+    assert [weights[node.input[1]].dims[1] for node in floats] == [3]
+    assert "image" not in variant.tensors
 
 
 def test_clips_in_any_order_give_the_same_ranges(bundle: Bundle) -> None:

@@ -60,3 +60,19 @@ def test_every_key_of_the_training_configuration_is_documented_with_its_default(
             assert str(default).lower() in listed[key][1], key
         else:
             assert set(default if isinstance(default, tuple) else [default]) <= set(numbers), key
+
+
+def test_the_module_total_of_every_board_is_documented() -> None:
+    from edge_vss.jetson.rails import TOTALS
+
+    text = (DOCS / "jetson.md").read_text().partition("## What power figures mean")[2]
+    listed = [set(re.findall(r"`(\w+)`", line.partition(" | ")[2])) for line in text.splitlines() if line[:1] == "|"]
+    assert all(any(set(total) <= rails for rails in listed) for total in TOTALS)
+    assert any("VIN" in rails for rails in listed)
+
+
+def test_every_file_that_the_install_script_puts_is_documented() -> None:
+    script = (DOCS.parent / "jetson" / "deploy" / "install.sh").read_text()
+    places = re.findall(r'put "\$here/[^"]+" (\S+)', script)
+    text = (DOCS / "jetson.md").read_text()
+    assert len(places) == 3 and all(f"`{place}`" in text for place in places)

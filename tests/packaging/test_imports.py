@@ -74,6 +74,7 @@ def test_importing_the_runtime_loads_no_training_library() -> None:
         "edge_vss.evaluation",
         "edge_vss.verification",
         "edge_vss.inspection",
+        "edge_vss.board_report",
         "edge_vss.jetson.build",
         "edge_vss.jetson.doctor",
         "edge_vss.data.sources",

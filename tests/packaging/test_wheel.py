@@ -21,6 +21,8 @@ ALLOWED = [
     r"edge_vss/runtime/lib/libedge_vss\.so(\.\d+)*",
     r"edge_vss/runtime/include/edge_vss(_shm)?\.h",
     r"edge_vss/runtime/bin/edge-vss-run",
+    r"edge_vss/runtime/lib/libedge_vss_capture\.so",
+    r"edge_vss/jetson/deploy/(install\.sh|camera\.toml|edge-vss@\.service|70-edge-vss\.rules)",
     r"edge_vss/zoo/[a-z0-9-]+\.(safetensors|md|toml)",
     r"edge_vss/training/configs/[a-z0-9-]+\.toml",
     r"edge_vss-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)",
@@ -38,6 +40,8 @@ REQUIRED = [
     "edge_vss/runtime/bin/edge-vss-run",
     "edge_vss/jetson/build.py",
     "edge_vss/jetson/doctor.py",
+    "edge_vss/jetson/deploy/install.sh",
+    "edge_vss/jetson/deploy/edge-vss@.service",
 ]
 MAX_BYTES = 32 << 20
 
@@ -116,7 +120,7 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
     assert "License-Expression: Apache-2.0" in text
     plain = [line for line in text.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
     found = {re.match(r"Requires-Dist: ([a-z-]+)", line).group(1) for line in plain}  # type: ignore[union-attr]
-    assert found == {"numpy", "onnxruntime", "av", "msgspec", "typer", "rich"}
+    assert found == {"numpy", "onnxruntime", "av", "msgspec", "typer", "rich", "tomli"}
 
 
 BLOCK = """

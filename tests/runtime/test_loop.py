@@ -49,7 +49,9 @@ def test_the_loop_gives_what_the_pipeline_gives(bundle: Path, schedule: str) -> 
             count += 1
         stats, (first, records) = loop.stats(), loop.records()
     assert count == stats.frames == len(frames) and stats.dropped == {} and first == 0
-    assert stats.flags == {"reset": 1, "suspect": 1} | ({"reused": n} if (n := stats.flags.get("reused")) else {})
+    assert stats.flags == {"reset": 1, "suspect": 1, "suspect_black": 1} | (
+        {"reused": n} if (n := stats.flags.get("reused")) else {}
+    )
     assert stats.fired == {name: sum(name in result.fired for result in want) for name in ("s1", "s2", "s3", "fuse")}
     assert records["sequence"].tolist() == [frame.sequence for frame in frames]
     assert stats.age_max == max(max(result.age_frames.values()) for result in want)

@@ -7,9 +7,11 @@ namespace evss {
 
 Delivery::Delivery(size_t slots, const evss_source& source) : source_(source), slots_(slots) {}
 
-Delivery::~Delivery() {
+void Delivery::give_back() {
+  std::lock_guard<std::mutex> lock(mutex_);
   for (Slot& slot : slots_) {
     if (slot.state == State::kReady || slot.state == State::kTaken) source_.release(source_.user, &slot.frame);
+    slot.state = State::kFree;
   }
 }
 

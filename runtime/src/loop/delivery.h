@@ -14,7 +14,6 @@ class Delivery {
  public:
   /// `source` outlives this: a slot keeps its frame until it is released.
   Delivery(size_t slots, const evss_source& source);
-  ~Delivery();
 
   /// Takes a labelled frame. True: it is in the queue, and so is `frame`; false: the queue was full for too long, or
   /// closed, and the frame is still the caller's.
@@ -25,6 +24,8 @@ class Delivery {
   evss_status take(uint32_t timeout_ms, evss_labelled* out, std::string* why);
   /// False: that slot was not taken.
   bool release(uint32_t slot);
+  /// Gives all frames back to the source; nothing can be taken any more, what was taken keeps its label maps.
+  void give_back();
   /// Ends every wait for room.
   void stop_waiting();
 

@@ -25,12 +25,18 @@ Loop::Loop(Pipeline& pipeline, const evss_source& source, const evss_loop_option
   thread_ = std::thread([this] { work(); });
 }
 
-Loop::~Loop() {
+Loop::~Loop() { end(); }
+
+void Loop::end() {
+  if (ended_) return;
   stop();
   thread_.join();
+  delivery_.give_back();
+  ended_ = true;
 }
 
 void Loop::stop() {
+  if (ended_) return;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;

@@ -26,6 +26,8 @@ class Loop {
   evss_status next(uint32_t timeout_ms, evss_labelled* out, std::string* why);
   bool release(uint32_t slot) { return delivery_.release(slot); }
   void stop();
+  /// Stops, waits for the thread, and leaves the source alone from then on.
+  void end();
   void stats(evss_loop_stats* stats) const;
   const Recorder& recorder() const { return recorder_; }
 
@@ -57,6 +59,7 @@ class Loop {
   int refused_in_a_row_ = 0;
 
   std::atomic<bool> stop_{false};
+  bool ended_ = false;
   std::atomic<uint64_t> refused_{0}, dropped_{0}, cuts_{0}, fallbacks_{0};
   std::atomic<int64_t> waited_ns_{0}, elapsed_ns_{0};
   std::mutex mutex_;

@@ -130,6 +130,10 @@ void evss_loop_stop(evss_loop* loop) {
   if (loop) loop->loop.stop();
 }
 
+void evss_loop_end(evss_loop* loop) {
+  if (loop) loop->loop.end();
+}
+
 void evss_loop_close(evss_loop** loop) {
   if (!loop) return;
   delete *loop;

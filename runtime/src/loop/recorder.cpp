@@ -32,6 +32,7 @@ void Recorder::add(const evss_result& result) {
   }
   records_[at] = record;
   for (int bit = 0; bit < 32; ++bit) totals_.flags[bit] += result.flags >> bit & 1;
+  for (int bit = 0; bit < 8; ++bit) totals_.suspect[bit] += result.suspect >> bit & 1;
   totals_.age_sum += record.age_frames;
   totals_.age_max = std::max(totals_.age_max, record.age_frames);
   ++totals_.frames;

@@ -84,6 +84,8 @@ void ParallelFor::worker() {
   while (true) {
     while (take_and_run_one()) {
     }
+    // Work often follows at once (the next output, the overlay), and waking a sleeping core takes longer than a slice.
+    for (int i = 0; i < kSpins && (state_.load(std::memory_order_acquire) & kRemaining) == 0; ++i) pause();
     std::unique_lock<std::mutex> lock(mutex_);
     start_.wait(lock, [this] { return stop_.load() || (state_.load(std::memory_order_acquire) & kRemaining) != 0; });
     if (stop_.load()) return;

@@ -1,0 +1,33 @@
+"""
+Cameras and video files through GStreamer; use edge_vss.runtime instead.
+"""
+
+from typing import Annotated
+
+import numpy
+from numpy.typing import NDArray
+
+import edge_vss.runtime._native
+
+
+class Source:
+    def __init__(self, uri: str, *, height: int, width: int, fps: float, flip_method: int, sensor_mode: int, timeout_ms: int, max_rebuilds: int, pipeline: str | None) -> None: ...
+
+    def next(self, timeout_ms: int) -> object: ...
+
+    def lent(self) -> edge_vss.runtime._native.LoopSource: ...
+
+    def stats(self) -> dict: ...
+
+    def facts(self) -> dict: ...
+
+    def close(self) -> None: ...
+
+class Video:
+    def __init__(self, path: str, *, height: int, width: int, fps: float, bitrate_kbps: int) -> None: ...
+
+    def write(self, rgb: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, 3), order='C', device='cpu', writable=False)], pts_us: int) -> None: ...
+
+    def encoder(self) -> str: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Boards without hardware: what machines have, and files that show it."""
