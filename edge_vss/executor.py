@@ -34,7 +34,7 @@ from edge_vss.schedule import (
     check_clocks,
 )
 
-__all__ = ["ReferenceExecutor", "ScriptedExecutor", "StageFunction", "Step", "check_schedule", "paced"]
+__all__ = ["Firing", "ReferenceExecutor", "ScriptedExecutor", "StageFunction", "Step", "check_schedule", "paced"]
 
 Array = NDArray[Any]
 StageFunction = Callable[..., Sequence[Any]]
@@ -77,6 +77,18 @@ class Step:
     """Stage -> age of its newest output; -1 where it has not fired since the reset."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Firing:
+    """What the stages of one frame do, where something else than their clocks has decided: a deadline."""
+
+    fired: frozenset[str] = frozenset()
+    """Stages that run in this frame."""
+    landed: frozenset[str] = frozenset()
+    """Stages whose firing in the background is used from this frame on."""
+    started: frozenset[str] = frozenset()
+    """Stages that start in the background, with what they read in this frame."""
+
+
 class ReferenceExecutor:
     """Plays one schedule over a graph.
 
@@ -109,6 +121,7 @@ class ReferenceExecutor:
         self._origins: dict[str, Origin] = {}
         self._firings: dict[str, list[int]] = {}
         self._factors: dict[str, float] = {}
+        self._flights: dict[str, tuple[Sequence[Any], Origin]] = {}
 
     def threshold(self, stage: str) -> float:
         """What the signal of a stage's adaptive clock must reach on the next frame: the clock's own, as paced."""
@@ -138,6 +151,25 @@ class ReferenceExecutor:
                 self._fire(self.graph.stage(name))
                 fired.add(name)
         return self._finish(fired, changes)
+
+    def replay(self, image: Any, firing: Firing, *, sequence: int, pts_us: int) -> Step:
+        """Process one frame whose firings are given; clocks are not asked.
+
+        A stage in the background computes with what it reads in the frame that starts it. Its outputs take their place
+        in the frame where it lands, with the age of what it read; until then readers see the value before.
+        """
+        self._now = Origin(sequence, pts_us)
+        self._begin(image)
+        for name in firing.landed:
+            outputs, origin = self._flights.pop(name)
+            self._put(self.graph.stage(name), outputs, origin)
+        cut = {edge for edge in self._edges() if self._delayed(*edge)}
+        for name in stage_order(self.graph, cut):
+            if name in firing.fired:
+                self._fire(self.graph.stage(name))
+            elif name in firing.started:
+                self._flights[name] = self._compute(self.graph.stage(name))
+        return self._finish(set(firing.fired | firing.landed), {})
 
     def _begin(self, image: Any) -> None:
         for tensor in self.graph.tensors:
@@ -265,19 +297,25 @@ class ReferenceExecutor:
         value, _ = self._read(stage, signal.tensor)
         return change_between(value, self._references[stage], signal, self.valid)
 
-    def _fire(self, stage: Stage) -> None:
+    def _compute(self, stage: Stage) -> tuple[Sequence[Any], Origin]:
         reads = [self._read(stage.name, read.tensor, read.version) for read in stage.inputs]
         # Older versions that the network itself asks for (a ring, a recurrent state) are not lateness.
         origins = [origin for (_, origin), read in zip(reads, stage.inputs) if read.version == 0]
         origin = min(origins, key=lambda found: found.sequence, default=self._now)
-        outputs = self.functions[stage.name](*(value for value, _ in reads))
+        return self.functions[stage.name](*(value for value, _ in reads)), origin
+
+    def _put(self, stage: Stage, outputs: Sequence[Any], origin: Origin) -> None:
+        for tensor, value in zip(stage.outputs, outputs):
+            self._write(tensor, value, origin)
+        self._origins[stage.name] = origin
+
+    def _fire(self, stage: Stage) -> None:
+        outputs, origin = self._compute(stage)
         clock = self.schedule.clock(stage.name)
         if isinstance(clock, Adaptive):
             self._references[stage.name] = self._read(stage.name, clock.signal.tensor)[0]
             self._firings[stage.name] = [*self._firings.get(stage.name, ()), self.frames][-MAX_BUDGET_FRAMES:]
-        for tensor, value in zip(stage.outputs, outputs):
-            self._write(tensor, value, origin)
-        self._origins[stage.name] = origin
+        self._put(stage, outputs, origin)
 
     def _finish(self, fired: set[str], changes: dict[str, float]) -> Step:
         newest = {name: self._slots[name].values[0] for name in self.graph.outputs}

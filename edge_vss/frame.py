@@ -12,8 +12,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ColourMatrix", "ColourRange", "Frame", "PixelFormat"]
+__all__ = ["SUSPECT", "ColourMatrix", "ColourRange", "Frame", "PixelFormat"]
 
+SUSPECT = {1: "frozen", 2: "black", 4: "green"}
+"""Bit of ``evss_suspect`` -> why a picture may not show the scene."""
 PixelFormat = Literal["rgb", "bgr", "grey", "nv12", "i420", "yuyv"]
 ColourMatrix = Literal["bt601", "bt709"]
 ColourRange = Literal["limited", "full"]
@@ -57,9 +59,9 @@ class Frame:
     range: ColourRange = "limited"
     """YUV formats only."""
     captured_ns: int = 0
-    """Monotonic clock when the camera took the picture; 0 = not known."""
+    """CLOCK_MONOTONIC when the camera took the picture, or when it was due; 0 = not known."""
     suspect: tuple[str, ...] = ()
-    """Why the picture may not show the scene: ``frozen``, ``black``, ``green``."""
+    """Why the picture may not show the scene, of ``SUSPECT``."""
 
     def __post_init__(self) -> None:
         if self.format not in get_args(PixelFormat):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import glob
+import logging
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from edge_vss.bundle import load_bundle
 from edge_vss.data.cameras import CameraOptions
@@ -15,13 +19,14 @@ from edge_vss.data.frame_source import FrameSource
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
-from edge_vss.playing import play
 from edge_vss.run_stats import RunStats
-from edge_vss.runtime import Pipeline
+from edge_vss.runtime import Labelled, Loop, LoopSource, Pipeline
 from edge_vss.sinks import Sink, open_sink
 from edge_vss.variants import check_variant
 
 __all__ = ["OpenRun", "check_outputs", "label_frames", "open_run"]
+
+_LOG = logging.getLogger("edge_vss")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ def open_run(
     backend: str = "auto",
     precision: str = "auto",
     threads: int = 0,
+    deadline_ms: float = 0.0,
     outputs: Sequence[str] = (),
     camera: CameraOptions | None = None,
 ) -> Iterator[OpenRun]:
@@ -62,7 +68,14 @@ def open_run(
     colours = {output.name: [info.colour for info in output.classes] for output in loaded.manifest.outputs}
     with (
         open_source(source, camera=camera) as frames,
-        Pipeline(bundle, schedule=schedule, backend=backend, precision=precision, threads=threads) as pipeline,
+        Pipeline(
+            bundle,
+            schedule=schedule,
+            backend=backend,
+            precision=precision,
+            threads=threads,
+            deadline_ms=deadline_ms,
+        ) as pipeline,
     ):
         sinks: list[Sink] = []
         try:
@@ -103,7 +116,7 @@ def check_outputs(bundle: str | Path, source: str, outputs: Sequence[str]) -> No
 
 def label_frames(
     pipeline: Pipeline,
-    frames: Iterable[Frame],
+    frames: Iterable[Frame] | LoopSource,
     sinks: Sequence[Sink],
     stats: RunStats,
     *,
@@ -111,7 +124,9 @@ def label_frames(
     realtime: bool = False,
     observe: Callable[[RunStats], None] = lambda stats: None,
 ) -> None:
-    """Label frames until there are no more, and put the outputs in their places.
+    """Label frames on the native loop until there are no more, and put the outputs in their places.
+
+    Sinks work on the calling thread, beside the loop.
 
     Args:
         stats: Filled in as frames are done.
@@ -137,25 +152,64 @@ def label_frames(
 
 def _loop(
     pipeline: Pipeline,
-    frames: Iterable[Frame],
+    frames: Iterable[Frame] | LoopSource,
     sinks: Sequence[Sink],
     stats: RunStats,
     limit: int | None,
     realtime: bool,
     observe: Callable[[RunStats], None],
 ) -> None:
-    start_s = time.monotonic()
-    if limit == 0:
-        return
-    for played in play(pipeline, frames, realtime=realtime):
+    def take(labelled: Labelled) -> None:
         for sink in sinks:
-            sink.write(played.frame, played.result.labels)
-        stats.waited_s += played.waited_s
-        stats.add(played.result, played.frame.suspect)
-        stats.seconds = time.monotonic() - start_s
+            sink.write(labelled.frame, labelled.result)
+        stats.add(labelled.result)
+        stats.dropped = loop.stats().dropped
+        stats.seconds = time.perf_counter() - start
         observe(stats)
-        if stats.frames == limit:
-            return
+
+    start = time.perf_counter()
+    with (
+        Loop(pipeline, frames, limit=limit, realtime=realtime, notify=True) as loop,
+        _stopped_by_signals(loop) as signals,
+    ):
+        try:
+            for labelled in loop:
+                take(labelled)
+        finally:
+            found = loop.stats()
+            stats.settle(found, loop.records()[1])
+            if found.fallbacks:
+                _LOG.warning("an engine failed; %s took over", pipeline.info.variant)
+        if signals:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _stopped_by_signals(loop: Loop) -> Iterator[list[int]]:
+    """While the block runs, a signal that would interrupt it in the middle of an output ends the loop instead.
+
+    What was labelled can still be taken. The second signal interrupts as it always does. Yields those that came.
+    """
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        put_back()
+        loop.stop()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield came
+    finally:
+        put_back()
 
 
 def _close(sinks: Sequence[Sink]) -> None:

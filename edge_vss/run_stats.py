@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_vss.data.video_file import VideoDamage
 
 if TYPE_CHECKING:
-    from edge_vss.runtime import Result
+    from edge_vss.runtime import LoopStats, Result
 
 __all__ = ["RunStats", "percentiles"]
 
@@ -46,10 +47,10 @@ class RunStats:
     """Wall time from the first frame to the end of the newest one."""
     waited_s: float = 0.0
     """Of these, spent waiting for the capture times of frames."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Reason -> frames given up on."""
     damage: VideoDamage = field(default_factory=VideoDamage)
     """What was wrong with the source: its own count, which goes on as frames are read."""
-    dropped: Callable[[], dict[str, int]] = dict
-    """Asks the source what it gave up on: reason -> frames."""
     last: Result | None = None
     """The newest result; its labels are not kept."""
     fired: Counter[str] = field(default_factory=Counter)
@@ -59,8 +60,8 @@ class RunStats:
     latency_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
     stage_ms: dict[str, deque[float]] = field(default_factory=dict)
 
-    def add(self, result: Result, suspect: Iterable[str] = ()) -> None:
-        """Count one result, and why its frame is suspect."""
+    def add(self, result: Result) -> None:
+        """Count one result."""
         self.frames += 1
         self.last = result
         self.latency_ms.append(result.latency_ms)
@@ -68,9 +69,23 @@ class RunStats:
         self.age_sum, self.age_max = self.age_sum + age, max(self.age_max, age)
         self.fired.update(result.fired)
         self.flags.update(flag.partition(":")[0] for flag in result.flags)
-        self.flags.update(f"suspect_{reason}" for reason in suspect)
+        self.flags.update(f"suspect_{reason}" for reason in result.suspect)
         for stage, ms in result.stage_ms.items():
             self.stage_ms.setdefault(stage, deque(maxlen=KEPT)).append(ms)
+
+    def settle(self, found: LoopStats, records: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what the loop itself has counted: also the frames that were labelled but never handed on.
+
+        Args:
+            records: Columns of ``Loop.records``.
+        """
+        self.frames, self.seconds, self.waited_s = found.frames, found.seconds, found.waited_s
+        self.dropped, self.flags, self.fired = found.dropped, Counter(found.flags), Counter(found.fired)
+        self.age_sum, self.age_max = found.age_sum, found.age_max
+        self.latency_ms = deque(records["latency_ms"].tolist(), maxlen=KEPT)
+        for place, stage in enumerate(self.stages):
+            fired = (records["fired"] >> np.uint64(place)) & np.uint64(1) == 1
+            self.stage_ms[stage] = deque(records["stage_ms"][fired, place].tolist(), maxlen=KEPT)
 
     @property
     def fps(self) -> float:
@@ -92,7 +107,7 @@ class RunStats:
         mean_age = self.age_sum / self.frames if self.frames else 0.0
         return {
             "frames": self.frames,
-            "dropped": self.dropped(),
+            "dropped": self.dropped,
             "damage": self.damage.as_dict(),
             "fps": self.fps,
             "fps_without_waiting": self.fps_without_waiting,

@@ -1,4 +1,6 @@
-"""Where labelled frames go: overlay videos and label PNGs. A new sink is a class here and a line in ``open_sink``.
+"""Where labelled frames go: overlay videos, label PNGs, shared memory.
+
+A new sink is a class here and a line in ``open_sink``.
 
 A sink's output appears whole when the run has ended well; until then what was there before stays as it was.
 """
@@ -10,10 +12,9 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_vss.data.colour import to_rgb
 from edge_vss.data.video import VideoWriter, write_png
@@ -21,22 +22,23 @@ from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 from edge_vss.places import make_folder
 
-__all__ = ["LabelFolder", "OverlayVideo", "Sink", "open_sink"]
+if TYPE_CHECKING:
+    from edge_vss.runtime import Result
+
+__all__ = ["LabelFolder", "LabelMemory", "OverlayVideo", "Sink", "open_sink"]
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".gif")
 OVERLAY_ALPHA = 0.55
 DIGITS = "%06d"
 
-Labels = Mapping[str, NDArray[np.uint8]]
-"""Output -> (H, W) class ids, of the frame's size."""
 Colours = Sequence[tuple[int, int, int]]
 
 
 class Sink(Protocol):
     """Takes labelled frames in order."""
 
-    def write(self, frame: Frame, labels: Labels) -> None:
-        """Take one frame; its arrays are not kept."""
+    def write(self, frame: Frame, result: Result) -> None:
+        """Take one frame and what it gave; their arrays are not kept."""
 
     def close(self) -> None:
         """Put the output in its place."""
@@ -63,8 +65,8 @@ class OverlayVideo:
         self._palette[: len(colours)] = np.array(colours, np.uint8)
         self._writer = VideoWriter(path, height, width, fps)
 
-    def write(self, frame: Frame, labels: Labels) -> None:
-        shown = labels[self._output]
+    def write(self, frame: Frame, result: Result) -> None:
+        shown = result.labels[self._output]
         self._writer.write(self._blend(to_rgb(frame), shown, self._palette, OVERLAY_ALPHA))
 
     def close(self) -> None:
@@ -108,12 +110,12 @@ class LabelFolder:
                 "another folder"
             )
 
-    def write(self, frame: Frame, labels: Labels) -> None:
+    def write(self, frame: Frame, result: Result) -> None:
         for name in self._outputs:
             place = Path(name) if len(self._outputs) > 1 else Path()
             relative = place / (self._pattern % frame.sequence)
             (self._part / place).mkdir(exist_ok=True)
-            write_png(self._part / relative, labels[name])
+            write_png(self._part / relative, result.labels[name])
             self._written.append(relative)
 
     def close(self) -> None:
@@ -130,10 +132,41 @@ class LabelFolder:
         shutil.rmtree(self._part, ignore_errors=True)
 
 
+class LabelMemory:
+    """Label maps of one output in shared memory, for other processes.
+
+    Args:
+        name: The segment is ``/dev/shm/NAME``.
+
+    Raises:
+        BadInput: The name cannot be, or another process writes to it.
+    """
+
+    def __init__(self, name: str, *, output: str, colours: Colours, height: int, width: int) -> None:
+        from edge_vss.runtime import SharedLabels
+
+        try:
+            self._memory = SharedLabels(
+                name, output=output, palette=np.array(colours, np.uint8), height=height, width=width
+            )
+        except ValueError as error:
+            raise BadInput(f"shm:{name}: {error}") from None
+
+    def write(self, frame: Frame, result: Result) -> None:
+        self._memory.write(result)
+
+    def close(self) -> None:
+        self._memory.close()
+
+    def discard(self) -> None:
+        self._memory.close()
+
+
 def open_sink(
     target: str, *, outputs: Mapping[str, Colours], height: int, width: int, fps: float
-) -> OverlayVideo | LabelFolder:
-    """Open what ``--output`` names: ``x.mp4`` or ``x.mkv`` (overlay), a folder or ``x/*.png`` (label maps).
+) -> OverlayVideo | LabelFolder | LabelMemory:
+    """Open what ``--output`` names: ``x.mp4`` or ``x.mkv`` (overlay), a folder or ``x/*.png`` (label maps), or
+    ``shm:NAME`` (shared memory).
 
     Args:
         outputs: Output -> RGB per class; the first one is what an overlay shows.
@@ -142,12 +175,15 @@ def open_sink(
     Raises:
         BadInput: The place cannot be written, or its kind is not known.
     """
+    first = next(iter(outputs))
+    if target.startswith("shm:"):
+        name = target.removeprefix("shm:")
+        return LabelMemory(name, output=first, colours=outputs[first], height=height, width=width)
     path = Path(target)
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         if path.is_dir():
             raise BadInput(f"{target}: is a folder, not a place for a video")
-        first = next(iter(outputs))
         return OverlayVideo(path, output=first, colours=outputs[first], height=height, width=width, fps=fps)
     if suffix == ".png":
         return LabelFolder(path.parent, pattern=_file_pattern(path.name, target), outputs=list(outputs))

@@ -6,7 +6,7 @@ import importlib.util
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -15,13 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.errors import BadInput, DeviceError, EdgeVssError
-from edge_vss.frame import Frame
+from edge_vss.frame import SUSPECT, Frame
 from edge_vss.runtime import _native
 
 FORMATS = {"nv12": 0, "i420": 1, "yuyv": 2, "bgr": 3, "rgb": 4, "grey": 5}
 MATRICES = {"bt601": 0, "bt709": 1}
 RANGES = {"limited": 0, "full": 1}
-FLAGS = {1: "reset", 2: "reused", 4: "recomputed", 8: "host_pixels"}
+FLAGS = {
+    1: "reset",
+    2: "reused",
+    4: "recomputed",
+    8: "host_pixels",
+    16: "suspect",
+    32: "scene_cut",
+    64: "fell_back",
+    128: "degraded",
+    256: "late",
+}
 
 # In the order of the negative statuses of edge_vss.h.
 _native.set_error_types((ValueError, DeviceError, BadInput, DeviceError, EdgeVssError, DeviceError))
@@ -94,7 +104,23 @@ class Result:
     post_begin_ms: float
     flags: tuple[str, ...]
     """``reset``: first frame after a reset; ``reused``: a label map was re-used; ``recomputed``: scores were not
-    finite and the frame was computed again from scratch."""
+    finite and the frame was computed again from scratch; ``host_pixels``: not by the variant's pixel engines;
+    ``degraded``, ``late``: see ``reasons``; ``suspect``: see below; ``scene_cut``: another scene, the state was
+    reset; ``fell_back``: an engine failed, another variant computes."""
+    captured_ns: int = 0
+    """Of the frame."""
+    done_ns: int = 0
+    """CLOCK_MONOTONIC when the label maps were there."""
+    suspect: tuple[str, ...] = ()
+    """Of the frame."""
+    landed: tuple[str, ...] = ()
+    """Of ``fired``: those that ran in the background and are used from this frame on."""
+    started: tuple[str, ...] = ()
+    """Stages that started in the background."""
+    schedule: str = ""
+    """That was played: with a deadline one of the ladder's."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Flag -> why, for ``degraded`` and ``late``."""
 
 
 class Pipeline:
@@ -107,6 +133,9 @@ class Pipeline:
         precision: Of the variant to run; ``auto`` takes any.
         threads: For engines and pixels together; 0 = one per core.
         label_size: ``source``: label maps have the frame's size, the fit undone; ``network``: the input's.
+        deadline_ms: From the frame's arrival to its label maps; 0 = none. See ``set_deadline``.
+        max_age: Frames that a label map may grow old under a deadline; 0 = as the bundle's adaptive clocks have it.
+        background: A stage that is too dear for one frame may run in the background, with two threads and more.
         operations: Name -> callable for variants whose stages name host operations: it takes the stage's inputs as
             arrays and returns one array per output. Meant for experiments: it runs Python in the frame loop.
 
@@ -125,6 +154,9 @@ class Pipeline:
         precision: str = "auto",
         threads: int = 0,
         label_size: Literal["source", "network"] = "source",
+        deadline_ms: float = 0.0,
+        max_age: int = 0,
+        background: bool = True,
         operations: Mapping[str, Callable[..., Sequence[NDArray[Any]]]] | None = None,
     ) -> None:
         if label_size not in ("source", "network"):
@@ -134,8 +166,22 @@ class Pipeline:
         for name, function in (operations or {}).items():
             _native.register_operation(name, function)
         self._native = _native.Pipeline(
-            os.fspath(bundle), schedule, backend, precision, threads, label_size == "network", onnxruntime_library()
+            os.fspath(bundle),
+            schedule,
+            backend,
+            precision,
+            threads,
+            label_size == "network",
+            onnxruntime_library(),
+            deadline_ms,
+            max_age,
+            background,
         )
+
+    @property
+    def native(self) -> _native.Pipeline:
+        """What the loop works with."""
+        return self._native
 
     def try_send(self, frame: Frame) -> bool:
         """Process a frame; False where the last result was not received yet.
@@ -144,26 +190,12 @@ class Pipeline:
             ValueError: The frame cannot be used, or time or sequence do not increase; no clock advances.
             DeviceError: An engine failed; the stream state was reset.
         """
-        return bool(
-            self._native.try_send(
-                FORMATS[frame.format],
-                frame.height,
-                frame.width,
-                list(frame.planes),
-                MATRICES[frame.matrix],
-                RANGES[frame.range],
-                frame.pts_us,
-                frame.sequence,
-            )
-        )
+        return bool(self._native.try_send(*native_frame(frame)))
 
     def receive(self) -> Result | None:
         """The result of the last frame, once; None where there is none."""
         found: Any = self._native.receive()
-        if found is None:
-            return None
-        bits = found.pop("flags")
-        return Result(flags=tuple(name for bit, name in FLAGS.items() if bits & bit), **found)
+        return None if found is None else result_of(found)
 
     def process(self, frame: Frame) -> Result:
         """``try_send`` and ``receive`` in one."""
@@ -180,6 +212,13 @@ class Pipeline:
     def set_schedule(self, name: str) -> None:
         """Change the schedule between two frames; state survives, adaptive clocks take a new reference."""
         self._native.set_schedule(name)
+
+    def set_deadline(self, deadline_ms: float, *, max_age: int = 0) -> None:
+        """From the next frame on keep label maps within this time of their frame's arrival; 0 ends that.
+
+        Frame by frame the richest schedule of the bundle's ladder is taken whose stages are foreseen to end in time.
+        """
+        self._native.set_deadline(deadline_ms, max_age)
 
     def read_tensor(self, name: str, shape: Sequence[int], dtype: str = "float32") -> NDArray[Any]:
         """A copy of the value a graph tensor had after the last frame, as stored.
@@ -208,6 +247,33 @@ class Pipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def result_of(found: dict[str, Any]) -> Result:
+    """A result from the extension's plain values."""
+    bits, suspect, reasons = found.pop("flags"), found.pop("suspect"), found.pop("reasons")
+    return Result(
+        reasons=dict(part.split(": ", 1) for part in reasons.split("; ")) if reasons else {},
+        flags=tuple(name for bit, name in FLAGS.items() if bits & bit),
+        suspect=tuple(name for bit, name in SUSPECT.items() if suspect & bit),
+        **found,
+    )
+
+
+def native_frame(frame: Frame) -> tuple[int, int, int, list[NDArray[np.uint8]], int, int, int, int, int, int]:
+    """The arguments that stand for a frame in the extension."""
+    return (
+        FORMATS[frame.format],
+        frame.height,
+        frame.width,
+        list(frame.planes),
+        MATRICES[frame.matrix],
+        RANGES[frame.range],
+        frame.pts_us,
+        frame.sequence,
+        frame.captured_ns,
+        sum(bit for bit, name in SUSPECT.items() if name in frame.suspect),
+    )
 
 
 def onnxruntime_library() -> str:
@@ -257,3 +323,8 @@ def include_dir() -> Path:
 def library_path() -> Path:
     """The shared library behind ``edge_vss.h``."""
     return Path(_native.__file__).parent / "lib" / "libedge_vss.so.0"
+
+
+def run_program() -> Path:
+    """``edge-vss-run``, the frame loop without Python."""
+    return Path(_native.__file__).parent / "bin" / "edge-vss-run"

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.errors import BadInput
-from edge_vss.frame import Frame
+from edge_vss.frame import SUSPECT, Frame
 from edge_vss.runtime import _native
 from edge_vss.runtime.pipeline import FORMATS, MATRICES, RANGES
 
 __all__ = ["NativeSource", "NativeVideo"]
 
-SUSPECTS = {1: "frozen", 2: "black", 4: "green"}
 _FORMATS = {value: name for name, value in FORMATS.items()}
 _MATRICES = {value: name for name, value in MATRICES.items()}
 _RANGES = {value: name for name, value in RANGES.items()}
@@ -95,7 +94,12 @@ class NativeSource:
         bits = found.pop("suspect")
         found["format"] = _FORMATS[found["format"]]
         found["matrix"], found["range"] = _MATRICES[found["matrix"]], _RANGES[found["range"]]
-        return Frame(suspect=tuple(name for bit, name in SUSPECTS.items() if bits & bit), **found)
+        return Frame(suspect=tuple(name for bit, name in SUSPECT.items() if bits & bit), **found)
+
+    @property
+    def native(self) -> _native.LoopSource:
+        """What the native loop reads from, without a frame passing through Python."""
+        return self._native.lent()
 
     def stats(self) -> dict[str, int]:
         """``delivered``; ``dropped_newer``, ``dropped_damaged``, ``dropped_camera``; ``timeouts``, ``errors``,

@@ -7,7 +7,7 @@ import re
 from edge_vss.bundle.schema import SCHEMA_VERSION, Manifest, OutputSpec, PixelEngines, Variant
 from edge_vss.executor import check_schedule
 from edge_vss.graph import NAME
-from edge_vss.schedule import Adaptive
+from edge_vss.schedule import Adaptive, Never
 
 __all__ = ["check_manifest"]
 
@@ -41,9 +41,7 @@ def check_manifest(manifest: Manifest) -> None:
                 raise ValueError(f"two {kind}s are called {name!r}")
     for schedule in manifest.schedules:
         check_schedule(manifest.graph, schedule)
-    for name in manifest.ladder:
-        if name not in names:
-            raise ValueError(f"the ladder names schedule {name!r}, which does not exist")
+    _check_ladder(manifest, names)
     for output in manifest.outputs:
         _check_output(manifest, output)
     for variant in manifest.variants:
@@ -55,6 +53,18 @@ def check_manifest(manifest: Manifest) -> None:
             raise ValueError(f"file {path!r} has no proper size and sha256")
     if manifest.golden_frames and manifest.golden_frames not in manifest.files:
         raise ValueError(f"golden frames {manifest.golden_frames!r} are not among the files")
+
+
+def _check_ladder(manifest: Manifest, names: list[str]) -> None:
+    for place, name in enumerate(manifest.ladder):
+        if name not in names:
+            raise ValueError(f"the ladder names schedule {name!r}, which does not exist")
+        if name in manifest.ladder[:place]:
+            raise ValueError(f"the ladder names schedule {name!r} twice")
+    if manifest.ladder:
+        last = manifest.schedule(manifest.ladder[-1])
+        if not all(isinstance(last.clock(stage.name), Never) for stage in manifest.graph.stages):
+            raise ValueError(f"the ladder ends with schedule {last.name!r}, whose stages do not all rest")
 
 
 def _check_input(manifest: Manifest) -> None:

@@ -42,10 +42,17 @@ def run(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = 0,
+    deadline_ms: Annotated[
+        float,
+        typer.Option(
+            "--deadline-ms", min=0.0, max=1e6, help="Take cheaper schedules of the ladder to keep within this; 0: none."
+        ),
+    ] = 0.0,
     output: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATH", help="x.mp4 or x.mkv: overlay video; a folder or x/*.png: label maps. Repeatable."
+            metavar="PATH",
+            help="x.mp4 or x.mkv: overlay video; a folder or x/*.png: label maps; shm:NAME: shared memory. Repeatable.",
         ),
     ] = None,
     preview: PreviewOption = None,
@@ -74,7 +81,6 @@ def run(
 
     Example: [bold]edge-vss run street.bundle drive.mp4 --schedule adaptive --output labelled.mp4[/bold]
     """
-    from edge_vss.jetson.notify import Notifier
     from edge_vss.labelling import label_frames, open_run
     from edge_vss.preview import DEFAULT_ADDRESS, open_preview, parse_address
     from edge_vss.run_stats import RunStats
@@ -90,13 +96,13 @@ def run(
         backend=backend,
         precision=precision,
         threads=threads,
+        deadline_ms=deadline_ms,
         outputs=output or (),
         camera=_camera(camera_size, camera_fps, flip, gst_pipeline),
     ) as opened:
         info = opened.pipeline.info
         stages = tuple(name for name, _ in info.stages)
-        stats = RunStats(stages=stages, damage=opened.source.damage, dropped=opened.source.dropped)
-        service = Notifier()
+        stats = RunStats(stages=stages, damage=opened.source.damage)
         facts = {"backend": info.backend, "schedule": info.schedule, "precision": info.precision}
         try:
             title = f"{info.name}: {info.schedule}, {info.backend} {info.precision}"
@@ -105,7 +111,6 @@ def run(
                     opened.sinks.append(page)
 
                 def observe(stats: RunStats) -> None:
-                    service.alive()
                     draw(stats)
                     if page is not None:
                         page.observe(stats)
@@ -116,15 +121,13 @@ def run(
                     opened.sinks,
                     stats,
                     limit=frames,
-                    realtime=not (as_fast_as_possible or opened.source.live),
+                    realtime=not as_fast_as_possible,
                     observe=observe,
                 )
         except KeyboardInterrupt:
             if stats.frames:
                 _print(report, {**stats.as_dict(), **facts}, opened.targets)
             raise
-        finally:
-            service.stopping()
         _print(report, {**stats.as_dict(), **facts}, opened.targets)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge_vss.data.frame_source import FrameSource
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
+
+if TYPE_CHECKING:
+    from edge_vss.runtime._native import LoopSource
 
 __all__ = ["CAMERAS", "CameraOptions", "CameraSource", "is_camera"]
 
@@ -83,6 +87,11 @@ class CameraSource(FrameSource):
                 return
             if frame is not None:
                 yield frame
+
+    @property
+    def native(self) -> LoopSource:
+        """What the native loop reads from, without a frame passing through Python."""
+        return self._native.native
 
     def stats(self) -> dict[str, int]:
         """Counts of ``evss_source_stats`` by name; after ``close`` the last ones."""

@@ -24,12 +24,19 @@ from edge_vss.frame import Frame
 __all__ = ["VideoWriter", "write_png"]
 
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".gif": "gif"}
+HYBRID = (61, 7, 100)
+"""Version of libavformat that knows hybrid files."""
+PIECE_S = 1.0
+"""Seconds of video that are written at a time."""
 _H264 = ("libx264", "libopenh264", "mpeg4")
 """First one that this FFmpeg was built with."""
 
 
 class VideoWriter:
     """H.264 in mp4 or mkv, or a GIF, by suffix.
+
+    mp4 and mkv reach the disk second by second: a process that is killed leaves a file under the temporary name,
+    ``.NAME.PID.part``, that plays up to its last two seconds. What was closed is an ordinary file.
 
     Odd sizes are padded by one row or column, which 4:2:0 asks for. The file is written under a temporary name in the
     same folder and takes its own on ``close``; leaving the ``with`` block by an exception removes it.
@@ -50,7 +57,7 @@ class VideoWriter:
         self._container: OutputContainer | None = None
         try:
             self._part.touch()  # FFmpeg would open it with the first frame only
-            self._container = av.open(str(self._part), "w", format=format_)
+            self._container = av.open(str(self._part), "w", format=format_, options=_piecewise(format_))
             self._stream = self._add_stream(format_, fps)
         except (av.FFmpegError, OSError) as error:
             self.discard()
@@ -61,7 +68,8 @@ class VideoWriter:
         assert self._container is not None
         rate = Fraction(fps).limit_denominator(1001)
         name = "gif" if format_ == "gif" else next(codec for codec in _H264 if codec in av.codecs_available)
-        options = {"crf": "18", "preset": "veryfast"} if name == "libx264" else {}
+        # Without frames in the encoder's hands a piece is complete when its time is over.
+        options = {"crf": "18", "preset": "veryfast", "tune": "zerolatency"} if name == "libx264" else {}
         stream = self._container.add_stream(name, rate=rate, options=options)
         assert isinstance(stream, VideoStream)
         even = 0 if format_ == "gif" else 1
@@ -69,6 +77,7 @@ class VideoWriter:
         stream.pix_fmt = "rgb8" if format_ == "gif" else "yuv420p"
         if format_ != "gif":
             context = stream.codec_context
+            context.gop_size = max(1, round(fps * PIECE_S))
             context.colorspace, context.color_range = (1, 1) if self._height >= 720 else (5, 1)
         return stream
 
@@ -162,6 +171,18 @@ def _whole(path: Path) -> Iterator[Path]:
         raise BadInput(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _piecewise(format_: str) -> dict[str, str]:
+    """Options under which what was written so far can be played."""
+    if format_ == "matroska":
+        return {"cluster_time_limit": str(round(PIECE_S * 1000)), "flush_packets": "1"}
+    if format_ == "mp4":
+        # Fragments, which newer versions of FFmpeg turn into an ordinary file in the end.
+        hybrid = av.library_versions["libavformat"] >= HYBRID
+        flags = "hybrid_fragmented" if hybrid else "frag_keyframe+empty_moov+default_base_moof"
+        return {"movflags": flags, "frag_duration": str(round(PIECE_S * 1e6)), "flush_packets": "1"}
+    return {}
 
 
 def _temporary(path: Path) -> Path:

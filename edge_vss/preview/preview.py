@@ -19,8 +19,7 @@ from edge_vss.preview.pictures import VIEWS, PictureSlot
 from edge_vss.preview.server import Answer, PreviewServer, say
 from edge_vss.preview.statistics import POWER_INTERVAL_S, POWER_SAMPLES, StatsBoard, plain, power_figures
 from edge_vss.run_stats import RunStats
-from edge_vss.runtime import PipelineInfo
-from edge_vss.sinks import Labels
+from edge_vss.runtime import PipelineInfo, Result
 
 __all__ = ["Preview", "open_preview"]
 
@@ -69,9 +68,9 @@ class Preview:
         """Where to look; with the token where it was made up for this run."""
         return self.server.access.url
 
-    def write(self, frame: Frame, labels: Labels) -> None:
+    def write(self, frame: Frame, result: Result) -> None:
         """The loop has labelled a frame; its arrays are copied where somebody waits for a picture, else let go."""
-        self._slot.offer(frame, labels)
+        self._slot.offer(frame, result.labels)
 
     def observe(self, stats: RunStats) -> None:
         """The loop has counted a frame."""

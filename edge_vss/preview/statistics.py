@@ -106,7 +106,7 @@ def _counts(stats: RunStats, stages: list[str]) -> dict[str, Any]:
         "seconds": stats.seconds,
         "sequence": last.sequence if last else None,
         "pts_us": last.pts_us if last else None,
-        "dropped": stats.dropped(),
+        "dropped": stats.dropped,
         "fps": stats.fps,
         "fps_without_waiting": stats.fps_without_waiting,
         "age_frames": {

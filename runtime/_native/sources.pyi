@@ -7,11 +7,15 @@ from typing import Annotated
 import numpy
 from numpy.typing import NDArray
 
+import edge_vss.runtime._native
+
 
 class Source:
     def __init__(self, uri: str, *, height: int, width: int, fps: float, flip_method: int, sensor_mode: int, timeout_ms: int, max_rebuilds: int, pipeline: str | None) -> None: ...
 
     def next(self, timeout_ms: int) -> object: ...
+
+    def lent(self) -> edge_vss.runtime._native.LoopSource: ...
 
     def stats(self) -> dict: ...
 

@@ -1,21 +1,10 @@
 // Sources and video files for Python: frames are copied out with the GIL released, and given back at once.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
-
 #include <cstring>
 #include <memory>
 
-#include "edge_vss.h"
-#include "raise.h"
-
-namespace nb = nanobind;
-using namespace nb::literals;
+#include "native.h"
 
 namespace {
-
-using Plane = nb::ndarray<nb::numpy, uint8_t>;
 
 struct Shape {
   size_t rows, columns, channels;  // channels 0: the plane has two axes
@@ -62,11 +51,11 @@ Copies copied(const evss_frame& frame) {
   return copies;
 }
 
-Plane plane_of(std::unique_ptr<uint8_t[]> bytes, const Shape& shape) {
+Bytes plane_of(std::unique_ptr<uint8_t[]> bytes, const Shape& shape) {
   uint8_t* data = bytes.release();
   nb::capsule owner(data, [](void* address) noexcept { delete[] static_cast<uint8_t*>(address); });
   const size_t sizes[] = {shape.rows, shape.columns, shape.channels};
-  return Plane(data, shape.channels ? 3 : 2, sizes, owner);
+  return Bytes(data, shape.channels ? 3 : 2, sizes, owner);
 }
 
 class Source {
@@ -135,22 +124,13 @@ class Source {
 
   nb::dict stats() const {
     check_open();
-    evss_source_stats stats;
-    std::memset(&stats, 0, sizeof stats);
-    stats.struct_size = sizeof stats;
-    source_.stats(source_.user, &stats);
-    nb::dict found;
-    found["delivered"] = stats.delivered;
-    found["dropped_newer"] = stats.dropped_newer;
-    found["dropped_damaged"] = stats.dropped_damaged;
-    found["dropped_camera"] = stats.dropped_camera;
-    found["timeouts"] = stats.timeouts;
-    found["errors"] = stats.errors;
-    found["rebuilds"] = stats.rebuilds;
-    found["frozen"] = stats.frozen;
-    found["black"] = stats.black;
-    found["green"] = stats.green;
-    return found;
+    return stats_of(source_);
+  }
+
+  // For a loop: this keeps the camera open, the loop reads from it.
+  LoopSource* lent() const {
+    check_open();
+    return new LoopSource(source_, false);
   }
 
   nb::dict facts() const {
@@ -232,6 +212,7 @@ void bind_sources(nb::module_& module) {
            "uri"_a, nb::kw_only(), "height"_a, "width"_a, "fps"_a, "flip_method"_a, "sensor_mode"_a, "timeout_ms"_a,
            "max_rebuilds"_a, "pipeline"_a.none())
       .def("next", &Source::next, "timeout_ms"_a)
+      .def("lent", &Source::lent, nb::rv_policy::take_ownership, nb::keep_alive<0, 1>())
       .def("stats", &Source::stats)
       .def("facts", &Source::facts)
       .def("close", &Source::close);

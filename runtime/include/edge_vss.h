@@ -5,11 +5,13 @@
  *
  * Ownership: a handle belongs to whoever opened it and goes back through the matching close. Pointers inside
  * evss_info live until the pipeline is closed, those inside evss_result until the next call that takes a frame,
- * resets or closes the pipeline. Strings are UTF-8. Structs that carry struct_size are set up by their evss_*_init,
- * so that programs built against an older header work with a newer library.
+ * resets or closes the pipeline. Strings are UTF-8. Structs that carry struct_size are set up by their evss_*_init or
+ * by the caller, and only ever grow at their end: a program built against an older header works with a newer library,
+ * which takes what is missing for 0 and fills in no more than there is room for.
  *
  * Threads: one pipeline is used by one thread at a time; different pipelines are independent. evss_last_error is per
- * thread. The library starts its worker threads in evss_pipeline_open and none later, and never ends the process.
+ * thread. The library starts its threads where a pipeline, a loop or a source is opened and none later, and never ends
+ * the process.
  */
 #ifndef EDGE_VSS_H
 #define EDGE_VSS_H
@@ -50,11 +52,22 @@ typedef enum evss_label_size {
   EVSS_LABELS_NETWORK /* label maps have the size of the network's input */
 } evss_label_size;
 typedef enum evss_flag {
-  EVSS_FLAG_RESET = 1u << 0,      /* the first frame after a reset */
-  EVSS_FLAG_REUSED = 1u << 1,     /* no stage wrote an output: the label map is the one before */
-  EVSS_FLAG_RECOMPUTED = 1u << 2, /* scores held NaN or infinity; the state was reset and the frame computed again */
-  EVSS_FLAG_HOST_PIXELS = 1u << 3 /* the variant has pixel engines, but not for a frame of this kind: the host did it */
+  EVSS_FLAG_RESET = 1u << 0,       /* the first frame after a reset */
+  EVSS_FLAG_REUSED = 1u << 1,      /* no stage wrote an output: the label map is the one before */
+  EVSS_FLAG_RECOMPUTED = 1u << 2,  /* scores held NaN or infinity; the state was reset and the frame computed again */
+  EVSS_FLAG_HOST_PIXELS = 1u << 3, /* the variant has pixel engines, but not for such a frame: the host did it */
+  EVSS_FLAG_SUSPECT = 1u << 4,     /* the frame was suspect: see evss_result.suspect */
+  EVSS_FLAG_SCENE_CUT = 1u << 5,   /* the frame shows another scene than the one before; the state was reset */
+  EVSS_FLAG_FELL_BACK = 1u << 6,   /* an engine failed; from this frame on another variant of the bundle computes */
+  EVSS_FLAG_DEGRADED = 1u << 7,    /* for the deadline: less, or later, than the richest schedule; see reasons */
+  EVSS_FLAG_LATE = 1u << 8         /* the label maps came after the deadline; see reasons */
 } evss_flag;
+/* What a stage did in a frame. */
+typedef enum evss_fired {
+  EVSS_FIRED_NOW = 1u << 0,    /* ran, and its outputs are this frame's */
+  EVSS_FIRED_LANDED = 1u << 1, /* what it computed in the background is used from this frame on */
+  EVSS_FIRED_STARTED = 1u << 2 /* started in the background with what it reads in this frame */
+} evss_fired;
 
 EVSS_API uint32_t evss_abi_version(void);
 EVSS_API const char* evss_version(void);
@@ -94,6 +107,9 @@ typedef struct evss_options {
   const char* backend;     /* NULL or "auto" = the first variant that is available */
   const char* precision;   /* NULL or "auto" = any */
   const char* onnxruntime; /* path of libonnxruntime; NULL = EDGE_VSS_ONNXRUNTIME, then the loader's search */
+  double deadline_ms;      /* from evss_send_frame's start to the label maps; 0 = none; see evss_set_deadline */
+  uint32_t max_age;        /* frames; see evss_set_deadline */
+  uint32_t sequential;     /* 1 = no stage runs in the background for the deadline */
 } evss_options;
 EVSS_API void evss_options_init(evss_options* options);
 
@@ -150,10 +166,10 @@ typedef struct evss_label_map {
 } evss_label_map;
 typedef struct evss_stage_result {
   const char* name;
-  int32_t fired;      /* 0 or 1 */
+  int32_t fired;      /* bits of evss_fired; without a deadline 0 or 1 */
   int32_t age_frames; /* of its newest output; -1: has not fired since the reset */
   double change;      /* signal of its adaptive clock, in [0, 1]; -1: none */
-  double ms;          /* time of this firing, 0 where it did not fire */
+  double ms;          /* time of the firing that ended in this frame, 0 where there is none */
 } evss_stage_result;
 typedef struct evss_result {
   uint32_t struct_size;
@@ -166,9 +182,15 @@ typedef struct evss_result {
   double pre_ms, engines_ms, post_ms; /* engines_ms: from the first stage's start to the last one's end */
   double latency_ms;                  /* from evss_send_frame's start to the label maps */
   uint64_t refused;                   /* frames refused since the pipeline was opened */
+  int64_t captured_ns;                /* of the frame, as it came: CLOCK_MONOTONIC, 0 = not known */
+  int64_t done_ns;                    /* CLOCK_MONOTONIC when the label maps were there */
+  uint32_t suspect;                   /* evss_suspect, of the frame */
+  uint32_t reserved;
+  const char* schedule; /* that was played: with a deadline one of the ladder's */
+  const char* reasons;  /* why it is degraded or late: "degraded: TEXT; late: TEXT"; "" where it is neither */
   /* When things began, ms after evss_send_frame's start. The image may be written while late stages already run. */
   double pre_begin_ms, post_begin_ms;
-  const double* stage_begin_ms; /* num_stages values; 0 where a stage did not fire */
+  const double* stage_begin_ms; /* num_stages values; 0 where a stage did not fire in this frame */
 } evss_result;
 /* Fills a result; set result->struct_size = sizeof(evss_result) first. EVSS_AGAIN: no frame was sent. */
 EVSS_API evss_status evss_receive(evss_pipeline* pipeline, evss_result* result);
@@ -176,8 +198,19 @@ EVSS_API evss_status evss_receive(evss_pipeline* pipeline, evss_result* result);
 EVSS_API evss_status evss_finish(evss_pipeline* pipeline);
 /* Scene cut or restart: every state tensor becomes invalid, time and sequence may start again. */
 EVSS_API evss_status evss_reset(evss_pipeline* pipeline);
+/* After an engine failed: loads the next variant of the bundle that fits what was asked for when it was opened; the
+ * state is reset. EVSS_UNAVAILABLE: there is none, and nothing changed. */
+EVSS_API evss_status evss_next_variant(evss_pipeline* pipeline);
 /* Changes the schedule between two frames; state survives, adaptive clocks take a new reference. */
 EVSS_API evss_status evss_set_schedule(evss_pipeline* pipeline, const char* schedule);
+/* From the next frame on take, frame by frame, the richest schedule of the bundle's ladder whose stages are foreseen to
+ * end within the deadline, from their times so far. It begins with the schedule asked for, and ends with one that uses
+ * the last label map again. With two threads and more a stage that is too dear for one frame runs in the background on
+ * a thread of its own, on what it reads in the frame that starts it, and is used when it is done. No label map becomes
+ * older than max_age frames (0 = the smallest max_age of the ladder's adaptive clocks, or 8): that goes before the
+ * deadline. Frames that end after it are flagged late. 0 ms = no deadline. A deadline given in evss_options shares
+ * the threads out between that stage and the others, and lets the others go first. */
+EVSS_API evss_status evss_set_deadline(evss_pipeline* pipeline, double deadline_ms, uint32_t max_age);
 /* Copies the value a graph tensor had after the last frame. `bytes` must be its exact size as stored. */
 EVSS_API evss_status evss_read_tensor(evss_pipeline* pipeline, const char* tensor, void* out, size_t bytes);
 
@@ -255,6 +288,106 @@ EVSS_API evss_status evss_video_write(evss_video* video, const uint8_t* rgb, uin
 EVSS_API const char* evss_video_encoder(const evss_video* video);
 /* Finishes the file, sets *video to NULL. A negative status: the end of the file may be missing. */
 EVSS_API evss_status evss_video_close(evss_video** video);
+
+/* A source that you feed, from any thread: frames are copied into a few buffers. `waiting` (1..64) may wait for their
+ * reader. On EVSS_OK the caller owns *feed, and *source, whose close() ends what belongs to the reader. */
+typedef struct evss_feed evss_feed;
+EVSS_API evss_status evss_feed_open(uint32_t waiting, evss_source* source, evss_feed** feed);
+/* EVSS_AGAIN: still full after timeout_ms. EVSS_END_OF_STREAM: the reader has closed the source. */
+EVSS_API evss_status evss_feed_frame(evss_feed* feed, const evss_frame* frame, uint32_t timeout_ms);
+/* No frame will follow; `error` (may be NULL) is what the reader is told. */
+EVSS_API evss_status evss_feed_end(evss_feed* feed, const char* error);
+EVSS_API void evss_feed_close(evss_feed** feed); /* sets *feed to NULL; ends the feed */
+
+/* Opens a YUV4MPEG2 file (8-bit 4:2:0 or grey). */
+EVSS_API evss_status evss_y4m_open(const char* path, evss_source* out);
+
+/* ---- The loop -------------------------------------------------------------------------------------------------- */
+
+typedef struct evss_loop_options {
+  uint32_t struct_size; /* set by evss_loop_options_init() */
+  uint32_t queue;       /* labelled frames that may wait or be in your hands, 1..3; 0 = no delivery, statistics only */
+  uint64_t limit;       /* end after so many frames; 0 = none */
+  int32_t realtime;     /* files: 1 = a frame is handed on when its time has come; cameras have their own time */
+  uint32_t kept;        /* newest frames whose times are kept, 1..1000000 */
+  double scene_cut;     /* histogram distance, in (0, 1], that is a cut and resets the state; 0 = never */
+  int32_t notify;       /* 1 = tell systemd (NOTIFY_SOCKET) READY, WATCHDOG with progress, and STOPPING */
+  int32_t fall_back;    /* 1 = after an engine failed go on with the bundle's next variant that fits */
+} evss_loop_options;
+/* queue 3, kept 4096, scene_cut EVSS_SCENE_CUT, fall_back 1; the rest 0. */
+EVSS_API void evss_loop_options_init(evss_loop_options* options);
+#define EVSS_SCENE_CUT 0.25
+
+/* Takes frames from `source` and labels them on threads of its own until the source ends, the limit is reached, an
+ * error ends it or evss_loop_stop is called. Pipeline and source stay yours, are the loop's alone while it lives, and
+ * must outlive it. On EVSS_OK the caller owns *out. */
+typedef struct evss_loop evss_loop;
+EVSS_API evss_status evss_loop_open(evss_pipeline* pipeline, const evss_source* source,
+                                    const evss_loop_options* options, evss_loop** out);
+
+typedef struct evss_labelled {
+  uint32_t struct_size;
+  uint32_t slot;             /* for evss_loop_release */
+  const evss_frame* frame;   /* the source's own planes */
+  const evss_result* result; /* label maps, stages and times */
+} evss_labelled;
+/* The next labelled frame, in order, from any one thread; set out->struct_size first. It and all that it points to stay
+ * as they are until it is released. EVSS_AGAIN: none within timeout_ms. EVSS_END_OF_STREAM or a negative status, with
+ * evss_last_error: nothing will follow. Where the queue is full the loop waits (files), or the label map is not
+ * delivered, which is counted (cameras). */
+EVSS_API evss_status evss_loop_next(evss_loop* loop, uint32_t timeout_ms, evss_labelled* out);
+EVSS_API evss_status evss_loop_release(evss_loop* loop, const evss_labelled* labelled);
+/* From any thread: ends the loop after the frame it is at. What is in the queue can still be taken. */
+EVSS_API void evss_loop_stop(evss_loop* loop);
+/* Stops, waits for the threads and gives every frame back to the source, which may then be closed: its planes are gone.
+ * Label maps, statistics and records can still be read. */
+EVSS_API void evss_loop_end(evss_loop* loop);
+EVSS_API void evss_loop_close(evss_loop** loop); /* ends it, sets *loop to NULL */
+
+typedef struct evss_loop_stats {
+  uint32_t struct_size;
+  uint32_t num_stages;
+  uint64_t frames;       /* labelled */
+  uint64_t refused;      /* frames that could not be used: skipped */
+  uint64_t dropped_sink; /* labelled, but the queue was full */
+  uint64_t scene_cuts, fallbacks;
+  uint64_t age_sum; /* of the oldest label map per frame, in frames */
+  uint32_t age_max, reserved;
+  double seconds;      /* from the first frame to the end of the newest */
+  double waited_s;     /* of these, waiting for the times of frames */
+  uint64_t flags[32];  /* how often, by bit of evss_flag */
+  uint64_t fired[64];  /* by stage, in graph order */
+  uint64_t suspect[8]; /* how often, by bit of evss_suspect */
+} evss_loop_stats;
+/* From any thread; set struct_size first. */
+EVSS_API evss_status evss_loop_get_stats(evss_loop* loop, evss_loop_stats* stats);
+
+typedef struct evss_frame_record {
+  uint64_t sequence;
+  int64_t pts_us, captured_ns, done_ns;
+  uint64_t fired; /* bit per stage, in graph order */
+  uint32_t flags;
+  uint32_t age_frames; /* of the oldest label map */
+  double age_ms;
+  double latency_ms, pre_ms, engines_ms, post_ms;
+} evss_frame_record;
+/* Copies up to *count records of the frames from number *first on (0 = the loop's first), in order, from any thread;
+ * what is no longer kept is left out. *first and *count become those of what was copied. `stage_ms` may be NULL, else
+ * it has room for *count * num_stages numbers. */
+EVSS_API evss_status evss_loop_records(evss_loop* loop, uint64_t* first, size_t* count, evss_frame_record* records,
+                                       float* stage_ms);
+
+/* ---- Shared memory --------------------------------------------------------------------------------------------- */
+
+/* Label maps for other processes: edge_vss_shm.h describes the segment and reads it. `output` (of evss_info) is read
+ * before the call returns. The segment is /dev/shm/NAME, and goes when it is closed. EVSS_INVALID_ARGUMENT: a name that
+ * cannot be, or that another process writes to. */
+typedef struct evss_shm evss_shm;
+EVSS_API evss_status evss_shm_open(const char* name, const evss_output_info* output, uint32_t height, uint32_t width,
+                                   evss_shm** out);
+/* `map` is one of the result's. Waits for no reader. */
+EVSS_API evss_status evss_shm_write(evss_shm* shm, const evss_result* result, const evss_label_map* map);
+EVSS_API void evss_shm_close(evss_shm** shm); /* sets *shm to NULL */
 
 /* ---- Pixels ---------------------------------------------------------------------------------------------------- */
 

@@ -1,20 +1,16 @@
 // The C functions: arguments are checked, exceptions become statuses and one line of text.
 #include <cstring>
 
+#include "abi.h"
 #include "bundle.h"
 #include "c_guard.h"
 #include "edge_vss.h"
 #include "pipeline.h"
 
-struct evss_pipeline {
-  evss::Pipeline pipeline;
-};
+using evss::guarded;
+using evss::refuse;
 
 namespace {
-
-using evss::guarded;
-using evss::last_error;
-using evss::refuse;
 
 thread_local std::string backends_text;
 
@@ -23,13 +19,32 @@ std::string or_empty(const char* text) {
   return value == "auto" ? "" : value;
 }
 
+const char* deadline_problem(double deadline_ms, uint32_t max_age) {
+  if (!(deadline_ms >= 0.0 && deadline_ms <= 1e6)) return "deadline_ms must be in 0..1000000";
+  return max_age > 1000000 ? "max_age must be in 0..1000000" : nullptr;
+}
+
+evss::PipelineOptions wanted_from(const evss_options& given) {
+  evss::PipelineOptions wanted;
+  wanted.threads = static_cast<int>(given.threads);
+  wanted.network_size = given.label_size == EVSS_LABELS_NETWORK;
+  wanted.schedule = given.schedule ? given.schedule : "";
+  wanted.backend = or_empty(given.backend);
+  wanted.precision = or_empty(given.precision);
+  wanted.deadline_ms = given.deadline_ms;
+  wanted.max_age = static_cast<int64_t>(given.max_age);
+  wanted.background = given.sequential == 0;
+  wanted.backend_options.onnxruntime = given.onnxruntime ? given.onnxruntime : "";
+  return wanted;
+}
+
 }  // namespace
 
 extern "C" {
 
 uint32_t evss_abi_version(void) { return EVSS_ABI_VERSION; }
 const char* evss_version(void) { return EDGE_VSS_VERSION; }
-const char* evss_last_error(void) { return last_error.c_str(); }
+const char* evss_last_error(void) { return evss::last_error().c_str(); }
 
 void evss_frame_init(evss_frame* frame) {
   std::memset(frame, 0, sizeof *frame);
@@ -48,18 +63,16 @@ evss_status evss_pipeline_open(const char* bundle, const evss_options* options, 
     if (!bundle) return refuse(EVSS_INVALID_ARGUMENT, "bundle is NULL");
     evss::PipelineOptions wanted;
     if (options) {
-      if (options->struct_size < sizeof *options)
+      if (options->struct_size < evss::kOldestOptions)
         return refuse(EVSS_INVALID_ARGUMENT, "options.struct_size is not set; call evss_options_init first");
-      if (options->threads > 256)
-        return refuse(EVSS_INVALID_ARGUMENT, "threads must be 0..256, got " + std::to_string(options->threads));
-      if (options->label_size > EVSS_LABELS_NETWORK)
+      const evss_options given = evss::completed(*options);
+      if (given.threads > 256)
+        return refuse(EVSS_INVALID_ARGUMENT, "threads must be 0..256, got " + std::to_string(given.threads));
+      if (given.label_size > EVSS_LABELS_NETWORK)
         return refuse(EVSS_INVALID_ARGUMENT, "label_size is not an evss_label_size");
-      wanted.threads = static_cast<int>(options->threads);
-      wanted.network_size = options->label_size == EVSS_LABELS_NETWORK;
-      wanted.schedule = options->schedule ? options->schedule : "";
-      wanted.backend = or_empty(options->backend);
-      wanted.precision = or_empty(options->precision);
-      wanted.backend_options.onnxruntime = options->onnxruntime ? options->onnxruntime : "";
+      if (const char* problem = deadline_problem(given.deadline_ms, given.max_age))
+        return refuse(EVSS_INVALID_ARGUMENT, problem);
+      wanted = wanted_from(given);
     }
     *out = new evss_pipeline{evss::Pipeline(bundle, wanted)};
     return EVSS_OK;
@@ -82,9 +95,11 @@ evss_status evss_bundle_check(const char* bundle) {
 
 evss_status evss_pipeline_info(const evss_pipeline* pipeline, evss_info* info) {
   return guarded([&] {
-    if (!pipeline || !info || info->struct_size < sizeof *info)
+    if (!pipeline || !info || info->struct_size == 0)
       return refuse(EVSS_INVALID_ARGUMENT, "pipeline or info is NULL, or info.struct_size is not set");
-    pipeline->pipeline.info(info);
+    evss_info found;
+    pipeline->pipeline.info(&found);
+    evss::hand_over(found, info);
     return EVSS_OK;
   });
 }
@@ -92,7 +107,7 @@ evss_status evss_pipeline_info(const evss_pipeline* pipeline, evss_info* info) {
 evss_status evss_send_frame(evss_pipeline* pipeline, const evss_frame* frame) {
   return guarded([&] {
     if (!pipeline || !frame) return refuse(EVSS_INVALID_ARGUMENT, "pipeline or frame is NULL");
-    return pipeline->pipeline.send(*frame, &last_error);
+    return pipeline->pipeline.send(*frame, &evss::last_error());
   });
 }
 
@@ -120,10 +135,27 @@ evss_status evss_reset(evss_pipeline* pipeline) {
   });
 }
 
+evss_status evss_next_variant(evss_pipeline* pipeline) {
+  return guarded([&] {
+    if (!pipeline) return refuse(EVSS_INVALID_ARGUMENT, "pipeline is NULL");
+    std::string why_not;
+    return pipeline->pipeline.next_variant(&why_not) ? EVSS_OK : refuse(EVSS_UNAVAILABLE, why_not);
+  });
+}
+
 evss_status evss_set_schedule(evss_pipeline* pipeline, const char* schedule) {
   return guarded([&] {
     if (!pipeline || !schedule) return refuse(EVSS_INVALID_ARGUMENT, "pipeline or schedule is NULL");
     pipeline->pipeline.set_schedule(schedule);
+    return EVSS_OK;
+  });
+}
+
+evss_status evss_set_deadline(evss_pipeline* pipeline, double deadline_ms, uint32_t max_age) {
+  return guarded([&] {
+    if (!pipeline) return refuse(EVSS_INVALID_ARGUMENT, "pipeline is NULL");
+    if (const char* problem = deadline_problem(deadline_ms, max_age)) return refuse(EVSS_INVALID_ARGUMENT, problem);
+    pipeline->pipeline.set_deadline(deadline_ms, max_age);
     return EVSS_OK;
   });
 }

@@ -9,6 +9,7 @@ namespace evss {
 
 Clockwork::Clockwork(const Graph& graph, const std::vector<int>& slots)
     : graph_(graph),
+      flights_(graph.stages.size()),
       tensors_(graph.tensors.size()),
       stages_(graph.stages.size()),
       decisions_(graph.stages.size()),
@@ -21,13 +22,14 @@ Clockwork::Clockwork(const Graph& graph, const std::vector<int>& slots)
 }
 
 void Clockwork::set_schedule(const Schedule& schedule) {
-  schedule_ = &schedule;
+  schedule_ = in_force_ = &schedule;
   // A reference belongs to the clock that took it.
   for (StageState& stage : stages_) stage.reference = false, stage.factor = 1.0;
 }
 
 void Clockwork::reset() {
   frames_ = 0;
+  forced_ = aged_ = background_ = flying_ = landed_ = 0;
   for (TensorState& tensor : tensors_) {
     tensor.head = 0;
     tensor.count = 0;
@@ -36,8 +38,9 @@ void Clockwork::reset() {
   for (StageState& stage : stages_) stage = StageState{};
 }
 
-bool Clockwork::begin(uint64_t sequence, int64_t pts_us) {
+bool Clockwork::start(uint64_t sequence, int64_t pts_us) {
   now_ = {sequence, pts_us};
+  background_ = landed_ = 0;
   for (size_t i = 0; i < tensors_.size(); ++i) {
     TensorState& tensor = tensors_[i];
     tensor.fresh = false;
@@ -46,20 +49,127 @@ bool Clockwork::begin(uint64_t sequence, int64_t pts_us) {
       tensor.origins[tensor.head] = now_;
     }
   }
-  if (!image_written()) return false;
-  for (size_t i = 0; i < stages_.size(); ++i) decisions_[i] = decide(static_cast<int>(i));
-  for (int tensor = first_missing(); tensor >= 0; tensor = first_missing()) {
-    int writer = -1, candidates = 0;
-    for (int stage : graph_.writers[tensor]) {
-      if (guard_holds(schedule_->clocks[stage])) {
-        writer = stage;
-        ++candidates;
-      }
-    }
-    if (candidates != 1) return fail("is needed, has no value, and no clock lets a stage write it", tensor);
-    decisions_[writer] = Decision::kFires;
+  return image_written();
+}
+
+bool Clockwork::plan(const Schedule& schedule, int64_t max_age) {
+  schedule_ = &schedule;
+  forced_ = aged_ = background_ = 0;
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    const bool away = (flying_ | landed_) >> i & 1;  // one firing at a time, and one value per frame
+    decisions_[i] = away ? Decision::kRests : decide(static_cast<int>(i));
+  }
+  if (!fill_missing()) return false;
+  for (bool more = max_age >= 0; more;) {
+    more = false;
+    for (int tensor : graph_.outputs) more = refresh(tensor, max_age) || more;
+    if (more && !fill_missing()) return false;
   }
   order();
+  return true;
+}
+
+// Every tensor that is needed and has no value has its writer fire.
+bool Clockwork::fill_missing() {
+  for (int tensor = first_missing(); tensor >= 0; tensor = first_missing()) {
+    const int writer = only_writer(tensor);
+    if (writer < 0) return fail("is needed, has no value, and no clock lets a stage write it", tensor);
+    decisions_[writer] = Decision::kFires;
+    forced_ |= StageMask{1} << writer;
+  }
+  return true;
+}
+
+// The one stage that may write a tensor this frame, or -1.
+int Clockwork::only_writer(int tensor) const {
+  int writer = -1, candidates = 0;
+  for (int stage : graph_.writers[tensor]) {
+    if (!guard_holds(schedule_->clocks[stage])) continue;
+    writer = stage;
+    ++candidates;
+  }
+  return candidates == 1 ? writer : -1;
+}
+
+// Has stages fire until the value of `tensor` in this frame is no older than `max_age`. True: another one fires now.
+bool Clockwork::refresh(int tensor, int64_t max_age) {
+  int writer = -1;
+  for (int stage : graph_.writers[tensor]) {
+    if (decisions_[stage] == Decision::kFires) writer = stage;
+  }
+  bool more = false;
+  if (writer < 0) {
+    const TensorState& state = tensors_[tensor];
+    const bool young = static_cast<int64_t>(now_.sequence - state.origins[state.head].sequence) <= max_age;
+    if (state.count == 0 || young) return false;
+    writer = only_writer(tensor);
+    if (writer < 0 || (landed_ >> writer & 1)) return false;
+    decisions_[writer] = Decision::kFires;
+    forced_ |= StageMask{1} << writer;
+    aged_ |= StageMask{1} << writer;
+    more = true;
+  }
+  const std::vector<Read>& inputs = graph_.stages[writer].inputs;
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    if (inputs[k].version != 0 || input_delayed(writer, static_cast<int>(k))) continue;
+    more = refresh(inputs[k].tensor, max_age) || more;
+  }
+  return more;
+}
+
+StageMask Clockwork::firing() const {
+  StageMask mask = 0;
+  for (size_t i = 0; i < decisions_.size(); ++i) {
+    if (decisions_[i] != Decision::kRests) mask |= StageMask{1} << i;
+  }
+  return mask;
+}
+
+bool Clockwork::can_be_late(int stage, int64_t max_age) const {
+  for (int tensor : graph_.stages[stage].outputs) {
+    const TensorState& state = tensors_[tensor];
+    if (state.count == 0 || static_cast<int64_t>(now_.sequence - state.origins[state.head].sequence) > max_age)
+      return false;
+  }
+  return true;
+}
+
+void Clockwork::put_in_background(StageMask stages) {
+  background_ = stages;
+  for (size_t i = 0; i < decisions_.size(); ++i) {
+    if (stages & landed_ & StageMask{1} << i) decisions_[i] = decide(static_cast<int>(i));
+  }
+  order();
+}
+
+StageMask Clockwork::again() const {
+  StageMask mask = 0;
+  for (size_t i = 0; i < decisions_.size(); ++i) {
+    if ((landed_ >> i & 1) && decide(static_cast<int>(i)) != Decision::kRests) mask |= StageMask{1} << i;
+  }
+  return mask;
+}
+
+bool Clockwork::started(int stage) {
+  if (!origin_of(stage, &flights_[stage])) return false;
+  flying_ |= StageMask{1} << stage;
+  if (schedule_->clocks[stage].kind == ClockKind::kAdaptive) stages_[stage].reference = true;
+  stages_[stage].fired_now = true;
+  return true;
+}
+
+int64_t Clockwork::flight_age(int stage) const {
+  return static_cast<int64_t>(now_.sequence - flights_[stage].sequence);
+}
+
+bool Clockwork::landed(int stage) {
+  give_up(stage);
+  landed_ |= StageMask{1} << stage;
+  for (int tensor : graph_.stages[stage].outputs) {
+    if (!write(tensor, flights_[stage])) return false;
+  }
+  stages_[stage].fired_once = true;
+  stages_[stage].origin = flights_[stage];
   return true;
 }
 
@@ -79,7 +189,8 @@ Decision Clockwork::decide(int stage) const {
       break;
   }
   const StageState& state = stages_[stage];
-  if (!state.reference || !state.fired_once) return Decision::kFires;
+  const bool reference = state.reference && schedule_ == in_force_;
+  if (!reference || !state.fired_once) return Decision::kFires;
   const bool too_old = static_cast<int64_t>(now_.sequence - state.origin.sequence) > clock.max_age;
   if (too_old) return Decision::kFires;
   return spent(stage) ? Decision::kRests : Decision::kSignalDecides;
@@ -125,7 +236,7 @@ void Clockwork::order() {
     const auto wait_for = [&](int tensor) {
       if (tensor == graph_.image) mask |= kImageBit;
       for (int writer : graph_.writers[tensor]) {
-        if (decisions_[writer] != Decision::kRests) mask |= StageMask{1} << writer;
+        if (decisions_[writer] != Decision::kRests && !(background_ >> writer & 1)) mask |= StageMask{1} << writer;
       }
     };
     if (decisions_[i] != Decision::kRests) {
@@ -195,9 +306,10 @@ bool Clockwork::write(int tensor, Origin origin) {
 
 bool Clockwork::image_written() { return write(graph_.image, now_); }
 
-bool Clockwork::fired(int stage) {
+// The oldest camera frame among what the stage reads now.
+bool Clockwork::origin_of(int stage, Origin* origin) {
   const Stage& what = graph_.stages[stage];
-  Origin origin = now_;
+  *origin = now_;
   bool first = true;
   for (size_t k = 0; k < what.inputs.size(); ++k) {
     const int slot = read_slot(stage, static_cast<int>(k));
@@ -205,11 +317,17 @@ bool Clockwork::fired(int stage) {
     // Older versions that the network itself asks for (a ring, a recurrent state) are not lateness.
     if (what.inputs[k].version != 0) continue;
     const Origin found = tensors_[what.inputs[k].tensor].origins[slot];
-    if (first || found.sequence < origin.sequence) origin = found;
+    if (first || found.sequence < origin->sequence) *origin = found;
     first = false;
   }
+  return true;
+}
+
+bool Clockwork::fired(int stage) {
+  Origin origin;
+  if (!origin_of(stage, &origin)) return false;
   if (schedule_->clocks[stage].kind == ClockKind::kAdaptive) stages_[stage].reference = true;
-  for (int tensor : what.outputs) {
+  for (int tensor : graph_.stages[stage].outputs) {
     if (!write(tensor, origin)) return false;
   }
   stages_[stage].fired_once = true;

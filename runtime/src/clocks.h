@@ -27,7 +27,28 @@ class Clockwork {
   void reset();
 
   /// Starts a frame and decides what can be decided. False: a tensor is needed that no stage can write; see problem().
-  bool begin(uint64_t sequence, int64_t pts_us);
+  bool begin(uint64_t sequence, int64_t pts_us) { return start(sequence, pts_us) && plan(*in_force_, -1); }
+  /// The two halves of `begin`. Several schedules may be planned, without trace; the one that is played is then set.
+  /// No value that reaches an output becomes older than `max_age` frames (-1: no limit); see forced().
+  bool start(uint64_t sequence, int64_t pts_us);
+  bool plan(const Schedule& schedule, int64_t max_age);
+  /// Stages that fire this frame, or may, by the last plan, and those of them that max_age or a missing value forces.
+  StageMask firing() const;
+  StageMask forced() const { return forced_; }
+  StageMask aged() const { return aged_; }  // by max_age alone
+
+  /// Firings in the background, of stages that readers can see late: a stage starts in one frame and is used from a
+  /// later one on; what it computes has the age of what it read.
+  void put_in_background(StageMask stages);  // after the plan: readers do not wait for these
+  /// Everything the stage writes has a value that is not too old.
+  bool can_be_late(int stage, int64_t max_age) const;
+  bool started(int stage);              // its inputs were taken
+  int64_t flight_age(int stage) const;  // of what is on the way
+  bool landed(int stage);               // writes its outputs, in this frame
+  void give_up(int stage) { flying_ &= ~(StageMask{1} << stage); }
+  /// Stages that landed in this frame and that their clocks have fire: nothing but another flight can do that.
+  StageMask again() const;
+  StageMask flying() const { return flying_; }  // started, not yet landed
 
   Decision decision(int stage) const { return decisions_[stage]; }
   /// Stages that must have run (or rested) before this one, this frame; bit kImageBit: the image.
@@ -79,6 +100,10 @@ class Clockwork {
   int slot_back(int tensor, int back) const;
   int first_missing() const;
   bool missing(int tensor) const;
+  bool fill_missing();
+  bool refresh(int tensor, int64_t max_age);
+  int only_writer(int tensor) const;
+  bool origin_of(int stage, Origin* origin);
   Decision decide(int stage) const;
   bool spent(int stage) const;
   void order();
@@ -86,7 +111,10 @@ class Clockwork {
   bool fail(const char* problem, int tensor);
 
   const Graph& graph_;
-  const Schedule* schedule_ = nullptr;
+  const Schedule* schedule_ = nullptr;  // of the last plan
+  const Schedule* in_force_ = nullptr;
+  StageMask forced_ = 0, aged_ = 0, background_ = 0, flying_ = 0, landed_ = 0;
+  std::vector<Origin> flights_;  // by stage
   std::vector<TensorState> tensors_;
   std::vector<StageState> stages_;
   std::vector<Decision> decisions_;

@@ -1,5 +1,8 @@
 #include "crew.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <chrono>
 
 namespace evss {
@@ -9,6 +12,11 @@ double now_ms() {
   return duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+int64_t now_ns() {
+  using std::chrono::nanoseconds;
+  return std::chrono::duration_cast<nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 void run_job(Job* job) {
   job->begin_ms = now_ms();
   job->status.ok = true;
@@ -16,8 +24,14 @@ void run_job(Job* job) {
   job->ms = now_ms() - job->begin_ms;
 }
 
-Crew::Crew(int workers) : workers_(static_cast<size_t>(workers)) {
-  for (size_t i = 0; i < workers_.size(); ++i) workers_[i].thread = std::thread([this, i] { work(i); });
+void yield_to_others() {
+  sched_param none{};
+  pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+}
+
+Crew::Crew(int workers, bool yielding) : workers_(static_cast<size_t>(workers)) {
+  for (size_t i = 0; i < workers_.size(); ++i)
+    workers_[i].thread = std::thread([this, i, yielding] { work(i, yielding); });
 }
 
 Crew::~Crew() {
@@ -58,7 +72,8 @@ Job* Crew::take_done(bool wait) {
   }
 }
 
-void Crew::work(size_t index) {
+void Crew::work(size_t index, bool yielding) {
+  if (yielding) yield_to_others();
   std::unique_lock<std::mutex> lock(mutex_);
   Worker& self = workers_[index];
   for (;;) {

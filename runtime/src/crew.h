@@ -20,14 +20,19 @@ struct Job {
   Status status;
 };
 
-/// Monotonic milliseconds.
+/// CLOCK_MONOTONIC in milliseconds, and in nanoseconds.
 double now_ms();
+int64_t now_ns();
 /// Runs a job on the calling thread.
 void run_job(Job* job);
 
+/// Lets everything else on this thread's processor go first, for as long as the thread lives; so do threads it starts.
+void yield_to_others();
+
 class Crew {
  public:
-  explicit Crew(int workers);
+  /// `yielding`: the workers have no urgency.
+  explicit Crew(int workers, bool yielding = false);
   ~Crew();
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
@@ -45,7 +50,7 @@ class Crew {
     Job* job = nullptr;
     bool done = false;
   };
-  void work(size_t index);
+  void work(size_t index, bool yielding);
 
   std::mutex mutex_;
   std::condition_variable start_, done_;

@@ -2,11 +2,7 @@
 
 #include <cctype>
 
-#include "c_guard.h"
-
 namespace evss {
-
-thread_local std::string last_error;
 
 namespace {
 

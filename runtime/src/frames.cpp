@@ -1,5 +1,7 @@
 #include "frames.h"
 
+#include "abi.h"
+
 namespace evss {
 
 namespace {
@@ -21,7 +23,7 @@ FrameView view_of(const evss_frame& frame) {
 }
 
 const char* frame_problem(const evss_frame& frame) {
-  if (frame.struct_size < sizeof(evss_frame)) return "frame.struct_size is not set; call evss_frame_init first";
+  if (frame.struct_size < kOldestFrame) return "frame.struct_size is not set; call evss_frame_init first";
   if (frame.format > EVSS_GREY) return "frame.format is not an evss_format";
   if (frame.matrix > EVSS_BT709 || frame.range > EVSS_FULL) return "frame.matrix or frame.range is not known";
   if (frame.width < 1 || frame.height < 1 || frame.width > kMaxSide || frame.height > kMaxSide)

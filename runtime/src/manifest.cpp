@@ -232,6 +232,26 @@ void read_files(Fields& fields, Manifest* manifest) {
   }
 }
 
+void read_ladder(const Json& list, Manifest* manifest) {
+  for (const Json& item : list) {
+    const std::string name = Fields::as_text(item, "ladder");
+    int found = -1;
+    for (size_t i = 0; i < manifest->schedules.size(); ++i) {
+      if (manifest->schedules[i].name == name) found = static_cast<int>(i);
+    }
+    if (found < 0) throw bad_bundle("the ladder names schedule '" + name + "', which does not exist");
+    const std::vector<int>& before = manifest->ladder;
+    if (std::find(before.begin(), before.end(), found) != before.end())
+      throw bad_bundle("the ladder names schedule '" + name + "' twice");
+    manifest->ladder.push_back(found);
+  }
+  if (manifest->ladder.empty()) return;
+  const Schedule& last = manifest->schedules[static_cast<size_t>(manifest->ladder.back())];
+  const auto rests = [](const Clock& clock) { return clock.kind == ClockKind::kNever; };
+  if (!std::all_of(last.clocks.begin(), last.clocks.end(), rests))
+    throw bad_bundle("the ladder ends with schedule '" + last.name + "', whose stages do not all rest");
+}
+
 Manifest read_manifest(const Json& json) {
   Fields fields(json, "manifest");
   Manifest manifest;
@@ -250,13 +270,7 @@ Manifest read_manifest(const Json& json) {
   check_names("output", manifest.outputs);
   for (const Json& item : fields.list("variants")) manifest.variants.push_back(read_variant(item, manifest));
   check_names("variant", manifest.variants);
-  for (const Json& item : fields.list_or_empty("ladder")) {
-    const std::string name = Fields::as_text(item, "ladder");
-    const auto known = [&](const Schedule& schedule) { return schedule.name == name; };
-    if (std::none_of(manifest.schedules.begin(), manifest.schedules.end(), known)) {
-      throw bad_bundle("the ladder names schedule '" + name + "', which does not exist");
-    }
-  }
+  read_ladder(fields.list_or_empty("ladder"), &manifest);
   const std::string golden = fields.text("golden_frames", "");
   if (!golden.empty() && !manifest.files.count(golden))
     throw bad_bundle("golden frames '" + golden + "' are not among the files");

@@ -77,6 +77,7 @@ struct Manifest {
   Graph graph;
   std::vector<OutputSpec> outputs;
   std::vector<Schedule> schedules;
+  std::vector<int> ladder;  // of schedules, richest first
   std::vector<Variant> variants;
   std::map<std::string, FileRecord> files;
 };

@@ -1,9 +1,9 @@
 #include "pipeline.h"
 
 #include <algorithm>
-#include <cstring>
 #include <thread>
 
+#include "abi.h"
 #include "frames.h"
 #include "variant_choice.h"
 
@@ -31,43 +31,130 @@ std::vector<bool> tensors_for_host(const Manifest& manifest, const std::vector<S
   return found;
 }
 
+// Uses the last label map again: the end of a ladder where the bundle has none.
+Schedule resting(const Graph& graph) {
+  Schedule schedule;
+  schedule.name = "reuse";
+  for (const Stage& stage : graph.stages) {
+    Clock clock;
+    clock.kind = ClockKind::kNever;
+    schedule.clocks.push_back(clock);
+    schedule.delayed.emplace_back(stage.inputs.size(), false);
+  }
+  schedule.signal_delayed.resize(graph.stages.size());
+  return schedule;
+}
+
+// The stage that a deadline may have run late: its threads let those of the others go first.
+StageMask yielding_stages(const Graph& graph, const std::vector<Schedule>& schedules, const PipelineOptions& options,
+                          int threads) {
+  const bool wanted = options.deadline_ms > 0.0 && options.background && threads > 1;
+  return wanted ? background_candidates(graph, schedules) : 0;
+}
+
 }  // namespace
 
 Pipeline::Pipeline(const std::string& path, const PipelineOptions& options)
-    : bundle_(path), network_size_(options.network_size) {
+    : bundle_(path), options_(options), network_size_(options.network_size) {
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   threads_ = options.threads > 0 ? options.threads : std::max(1, cores);
-  load(options);
+  load(0);
   pool_ = std::make_unique<ParallelFor>(threads_);
   describe();
 }
 
-void Pipeline::load(const PipelineOptions& options) {
+// Everything that belongs to one variant; where this throws, what was loaded before stays.
+void Pipeline::load(size_t first_variant) {
   const Manifest& manifest = bundle_.manifest();
-  ChosenVariant chosen = choose_variant(manifest, options.backend, options.precision, options.backend_options);
-  variant_ = chosen.variant;
-  std::vector<Schedule> schedules = schedules_of(manifest, *variant_);
-  const int first = options.schedule.empty() ? 0 : schedule_named(schedules, options.schedule);
+  ChosenVariant chosen =
+      choose_variant(manifest, first_variant, options_.backend, options_.precision, options_.backend_options);
+  std::vector<Schedule> schedules = schedules_of(manifest, *chosen.variant);
+  const int first = options_.schedule.empty() ? 0 : schedule_named(schedules, options_.schedule);
   int lanes = 1;
   // Stages that read late values can run side by side: they share the threads out.
   if (schedules[first].any_delay) {
     lanes += static_cast<int>(
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
+  const StageMask yielding = yielding_stages(manifest.graph, schedules, options_, threads_);
+  if (yielding) lanes = std::max(lanes, 2);
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
-  stages_ = std::make_unique<Stages>(bundle_, *variant_, std::move(chosen.backend), slots,
-                                     tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes));
+  schedules.push_back(resting(manifest.graph));
+  auto stages =
+      std::make_unique<Stages>(bundle_, *chosen.variant, std::move(chosen.backend), slots,
+                               tensors_for_host(manifest, schedules), std::max(1, threads_ / lanes), yielding);
   const int workers = std::min(threads_, static_cast<int>(manifest.graph.stages.size())) - 1;
-  scheduler_ = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages_, slots, workers);
-  scheduler_->set_schedule(first);
-  const TensorDesc& image = stages_->tensor(manifest.graph.image);
-  input_type(image.dtype);
-  if (!stages_->backend().host_view(stages_->memory(manifest.graph.image, 0))) image_.resize(image.bytes);
-  if (!variant_->pixels.pre.empty())
-    pixel_stages_ = std::make_unique<PixelStages>(bundle_, *variant_, *stages_, slots, threads_);
-  for (const OutputSpec& spec : manifest.outputs) {
-    outputs_.emplace_back(spec, stages_->tensor(spec.tensor), stages_->backend());
+  auto scheduler = std::make_unique<Scheduler>(manifest.graph, std::move(schedules), *stages, slots, workers);
+  scheduler->set_schedule(first);
+  input_type(stages->tensor(manifest.graph.image).dtype);
+  std::unique_ptr<PixelStages> pixel_stages;
+  if (!chosen.variant->pixels.pre.empty())
+    pixel_stages = std::make_unique<PixelStages>(bundle_, *chosen.variant, *stages, slots, threads_);
+  std::vector<LabelMaker> outputs;
+  for (const OutputSpec& spec : manifest.outputs)
+    outputs.emplace_back(spec, stages->tensor(spec.tensor), stages->backend());
+  asked_ = first;
+  // What refers to the stages goes before them.
+  outputs_ = std::move(outputs);
+  pixel_stages_ = std::move(pixel_stages);
+  scheduler_ = std::move(scheduler);
+  stages_ = std::move(stages);
+  variant_ = chosen.variant;
+  preprocessor_.reset();
+  image_.resize(stages_->backend().host_view(stages_->memory(manifest.graph.image, 0))
+                    ? 0
+                    : stages_->tensor(manifest.graph.image).bytes);
+  backend_versions_.push_back(stages_->backend().version());
+  scheduler_->set_deadline(deadline(), options_.background && threads_ > 1);
+}
+
+// The ladder from the schedule asked for down; one that is not on it goes before the last rung.
+Deadline Pipeline::deadline() const {
+  const Manifest& manifest = bundle_.manifest();
+  Deadline found;
+  found.ms = options_.deadline_ms;
+  found.ladder = manifest.ladder;
+  if (found.ladder.empty()) found.ladder = {asked_, static_cast<int>(manifest.schedules.size())};
+  const auto rung = std::find(found.ladder.begin(), found.ladder.end(), asked_);
+  if (rung != found.ladder.end()) {
+    found.ladder.erase(found.ladder.begin(), rung);
+  } else if (!options_.schedule.empty()) {
+    found.ladder = {asked_, found.ladder.back()};
   }
+  if (options_.max_age > 0) {
+    found.max_age = options_.max_age;
+    return found;
+  }
+  int64_t smallest = 0;
+  for (int index : manifest.ladder) {
+    for (const Clock& clock : manifest.schedules[static_cast<size_t>(index)].clocks) {
+      if (clock.kind == ClockKind::kAdaptive && (smallest == 0 || clock.max_age < smallest)) smallest = clock.max_age;
+    }
+  }
+  if (smallest > 0) found.max_age = smallest;
+  return found;
+}
+
+void Pipeline::set_deadline(double ms, int64_t max_age) {
+  options_.deadline_ms = ms;
+  options_.max_age = max_age;
+  scheduler_->set_schedule(asked_);
+  scheduler_->set_deadline(deadline(), options_.background && threads_ > 1);
+}
+
+bool Pipeline::next_variant(std::string* why_not) {
+  const std::vector<Variant>& variants = bundle_.manifest().variants;
+  *why_not = "the bundle has no other variant that fits";
+  for (size_t next = static_cast<size_t>(variant_ - variants.data()) + 1; next < variants.size(); ++next) {
+    try {
+      load(next);
+      reset(EVSS_FLAG_FELL_BACK);
+      return true;
+    } catch (const Error& error) {
+      *why_not = error.what();
+    }
+  }
+  return false;
 }
 
 void Pipeline::describe() {
@@ -83,7 +170,6 @@ void Pipeline::describe() {
                              names_[i].classes.data(), names_[i].colours.data()});
   }
   for (const Schedule& schedule : manifest.schedules) schedule_names_.push_back(schedule.name.c_str());
-  backend_version_ = stages_->backend().version();
   result_outputs_.resize(outputs_.size());
   result_stages_.resize(manifest.graph.stages.size());
   stage_begin_ms_.resize(manifest.graph.stages.size());
@@ -98,7 +184,7 @@ void Pipeline::info(evss_info* info) const {
   info->variant = variant_->name.c_str();
   info->backend = variant_->backend.c_str();
   info->precision = variant_->precision.c_str();
-  info->schedule = scheduler_->schedule().name.c_str();
+  info->schedule = manifest.schedules[static_cast<size_t>(asked_)].name.c_str();
   info->num_stages = static_cast<uint32_t>(stage_infos_.size());
   info->num_outputs = static_cast<uint32_t>(output_infos_.size());
   info->num_schedules = static_cast<uint32_t>(schedule_names_.size());
@@ -106,17 +192,18 @@ void Pipeline::info(evss_info* info) const {
   info->outputs = output_infos_.data();
   info->schedules = schedule_names_.data();
   info->simd = isa_name(default_isa());
-  info->backend_version = backend_version_.c_str();
+  info->backend_version = backend_versions_.back().c_str();
 }
 
-evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
+evss_status Pipeline::send(const evss_frame& given, std::string* why) {
   if (finished_) {
     *why = "no frame can follow evss_finish";
     return EVSS_INVALID_ARGUMENT;
   }
   if (pending_) return EVSS_AGAIN;
   const double begin = now_ms();
-  const char* reason = frame_problem(frame);
+  const evss_frame frame = completed(given);
+  const char* reason = frame_problem(given);
   if (!reason && seen_ && frame.pts_us <= last_pts_us_) reason = "pts_us must increase";
   if (!reason && seen_ && frame.sequence <= last_sequence_) reason = "sequence must increase";
   if (reason) {
@@ -130,7 +217,7 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
   fit_to(view);
   Status status;
   staged_ = pixel_stages_ && pixel_stages_->take(view);
-  result_.flags = after_reset_ ? uint32_t{EVSS_FLAG_RESET} : 0u;
+  result_.flags = after_reset_ ? uint32_t{EVSS_FLAG_RESET} | reset_flags_ : 0u;
   if (pixel_stages_ && !staged_) result_.flags |= EVSS_FLAG_HOST_PIXELS;
   bool good = compute(view, frame, &status);
   const double labelled = now_ms();
@@ -152,13 +239,16 @@ evss_status Pipeline::send(const evss_frame& frame, std::string* why) {
     return EVSS_BACKEND_FAILED;
   }
   const double end = now_ms();
+  result_.done_ns = now_ns();
   result_.post_ms = end - labelled;
   result_.latency_ms = end - begin;
   result_.pre_begin_ms = pre_begin_ms_ - begin;
   result_.post_begin_ms = labelled - begin;
   fill_result(frame, begin);
+  judge();
   seen_ = pending_ = true;
   after_reset_ = false;
+  reset_flags_ = 0;
   last_pts_us_ = frame.pts_us;
   last_sequence_ = frame.sequence;
   return EVSS_OK;
@@ -272,10 +362,13 @@ void Pipeline::fill_result(const evss_frame& frame, double begin_ms) {
   }
   for (size_t i = 0; i < result_stages_.size(); ++i) {
     const Scheduler::StageRun& run = scheduler_->runs()[i];
-    result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired ? 1 : 0,
+    result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired,
                          static_cast<int32_t>(clockwork.stage_age(static_cast<int>(i))), run.change, run.ms};
-    stage_begin_ms_[i] = run.fired ? run.begin_ms - begin_ms : 0.0;
+    stage_begin_ms_[i] = run.fired & EVSS_FIRED_NOW ? run.begin_ms - begin_ms : 0.0;
   }
+  result_.captured_ns = frame.captured_ns;
+  result_.suspect = frame.suspect;
+  if (frame.suspect) result_.flags |= EVSS_FLAG_SUSPECT;
   result_.sequence = frame.sequence;
   result_.pts_us = frame.pts_us;
   result_.num_outputs = static_cast<uint32_t>(result_outputs_.size());
@@ -288,23 +381,68 @@ void Pipeline::fill_result(const evss_frame& frame, double begin_ms) {
   result_.refused = refused_;
 }
 
+// What a deadline made of this frame, and why.
+void Pipeline::judge() {
+  reasons_[0] = 0;
+  result_.schedule = scheduler_->schedule().name.c_str();
+  result_.reasons = reasons_;
+  Governor& governor = scheduler_->governor();
+  if (!governor.on()) return;
+  const Manifest& manifest = bundle_.manifest();
+  const Governor::Choice& choice = governor.choice();
+  StageMask fired = 0;
+  for (size_t i = 0; i < result_stages_.size(); ++i) {
+    if (result_stages_[i].fired & EVSS_FIRED_NOW) fired |= StageMask{1} << i;
+  }
+  governor.learn_frame(pre_ms_, result_.post_ms, result_.latency_ms, !(result_.flags & EVSS_FLAG_REUSED), fired);
+  const StageMask away = scheduler_->clockwork().flying();
+  int used = 0;
+  const auto say = [&](const char* format, auto... values) {
+    const size_t room = sizeof reasons_ - static_cast<size_t>(used);
+    used = std::min<int>(used + std::snprintf(reasons_ + used, room, format, values...), sizeof reasons_ - 1);
+  };
+  if (choice.rung > 0 || away) {
+    result_.flags |= EVSS_FLAG_DEGRADED;
+    const char* stage = away ? manifest.graph.stages[static_cast<size_t>(__builtin_ctzll(away))].name.c_str() : "";
+    if (away) {
+      say("degraded: schedule %s, stage %s in the background", result_.schedule, stage);
+    } else {
+      say("degraded: schedule %s", result_.schedule);
+    }
+  }
+  if (result_.latency_ms <= governor.deadline().ms) return;
+  result_.flags |= EVSS_FLAG_LATE;
+  const char* between = used ? "; " : "";
+  if (choice.aged && !choice.fits) {
+    const int stage = 63 - __builtin_clzll(choice.aged);
+    say("%slate: max_age %lld forces stage %s", between, static_cast<long long>(governor.deadline().max_age),
+        manifest.graph.stages[static_cast<size_t>(stage)].name.c_str());
+  } else if (result_.flags & EVSS_FLAG_RESET) {
+    say("%slate: every stage had to fire after a reset", between);
+  } else {
+    say("%slate: slower than the %.2f ms foreseen", between, choice.foreseen_ms);
+  }
+}
+
 evss_status Pipeline::receive(evss_result* result) {
   if (!pending_) return finished_ ? EVSS_END_OF_STREAM : EVSS_AGAIN;
-  const uint32_t size = std::min<uint32_t>(result->struct_size, sizeof result_);
-  result_.struct_size = size;
-  std::memcpy(result, &result_, size);
+  hand_over(result_, result);
   pending_ = false;
   return EVSS_OK;
 }
 
-void Pipeline::reset() {
+void Pipeline::reset(uint32_t flags) {
   scheduler_->reset();
   after_reset_ = true;
+  reset_flags_ |= flags;
   seen_ = pending_ = finished_ = false;
 }
 
 void Pipeline::set_schedule(const std::string& name) {
-  scheduler_->set_schedule(schedule_named(bundle_.manifest().schedules, name));
+  asked_ = schedule_named(bundle_.manifest().schedules, name);
+  options_.schedule = name;
+  scheduler_->set_schedule(asked_);
+  if (scheduler_->governor().on()) scheduler_->governor().set(deadline());
 }
 
 void Pipeline::read_tensor(const std::string& name, void* out, size_t bytes) {

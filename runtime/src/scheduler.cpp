@@ -20,6 +20,7 @@ Scheduler::Scheduler(const Graph& graph, std::vector<Schedule> schedules, Stages
       stages_(stages),
       clockwork_(graph, slots),
       crew_(workers),
+      governor_(graph),
       runs_(graph.stages.size()),
       jobs_(graph.stages.size()),
       references_(graph.stages.size()) {
@@ -47,7 +48,17 @@ void Scheduler::set_schedule(int index) {
   clockwork_.set_schedule(schedules_[current_]);
 }
 
+void Scheduler::set_deadline(const Deadline& deadline, bool background) {
+  give_up_background();
+  background_.reset();
+  governor_.set(deadline);
+  if (!governor_.on()) return;
+  background_ =
+      std::make_unique<Background>(graph_, stages_, background ? background_candidates(graph_, schedules_) : 0);
+}
+
 void Scheduler::reset() {
+  give_up_background();
   clockwork_.reset();
   zeroed_ = zero_states();
 }
@@ -76,15 +87,16 @@ bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_i
   std::fill(runs_.begin(), runs_.end(), StageRun{});
   first_begin_ms_ = last_end_ms_ = 0.0;
   if (!zeroed_) return abandon(status, "copying zeros to the device failed");  // and tries once more
-  if (!clockwork_.begin(sequence, pts_us)) return abandon(status, clockwork_.problem());
-  pending_ = Clockwork::kImageBit;
-  started_ = decided_ = 0;
-  for (size_t i = 0; i < runs_.size(); ++i) {
-    if (clockwork_.decision(static_cast<int>(i)) != Decision::kRests) pending_ |= bit(static_cast<int>(i));
-  }
+  if (!clockwork_.start(sequence, pts_us)) return abandon(status, clockwork_.problem());
+  if (!land(false, status)) return abandon(status, nullptr);
+  if (!plan()) return abandon(status, clockwork_.problem());
+  pending_ = Clockwork::kImageBit | clockwork_.firing();
+  started_ = clockwork_.flying();  // what is on its way and cannot be done without is waited for
+  decided_ = 0;
   const bool parallel = schedule().any_delay && crew_.workers() > 0;
   while (pending_) {
     if (!settle_clocks()) return abandon(status, "copying a clock's signal from the device failed");
+    if (!start_in_background()) return abandon(status, "copying to a stage in the background failed");
     int stage = next_ready();
     // The dearest ready stage goes to another thread as long as this one has something else to do.
     while (parallel && stage >= 0 && crew_.busy() < crew_.workers()) {
@@ -109,6 +121,8 @@ bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_i
       if (!finish_job(jobs_[stage], status)) return abandon(status, nullptr);
     } else if (crew_.busy() > 0) {
       if (!finish_job(*crew_.take_done(true), status)) return abandon(status, nullptr);
+    } else if (pending_ & clockwork_.flying()) {
+      if (!land(true, status)) return abandon(status, nullptr);
     } else if (pending_) {
       return abandon(status, "stages wait for each other");
     }
@@ -120,6 +134,60 @@ bool Scheduler::run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_i
   }
   clockwork_.finish();
   return true;
+}
+
+// Decides what fires: under the schedule in force, or under the one that the governor chooses.
+bool Scheduler::plan() {
+  later_ = 0;
+  if (!governor_.on()) return clockwork_.plan(schedule(), -1);
+  const Governor::Choice& choice = governor_.choose(clockwork_, schedules_, *background_);
+  if (static_cast<size_t>(governor_.chosen()) != current_) set_schedule(governor_.chosen());
+  if (!clockwork_.plan(schedule(), governor_.deadline().max_age)) return false;
+  later_ = choice.background;
+  clockwork_.put_in_background(later_);
+  return true;
+}
+
+// Starts what the plan has in the background as soon as its inputs are there; the frame does not wait for it.
+bool Scheduler::start_in_background() {
+  for (size_t i = 0; later_ >> i; ++i) {
+    const int stage = static_cast<int>(i);
+    if (!(later_ & pending_ & bit(stage)) || (clockwork_.waits_for(stage) & pending_)) continue;
+    if (schedule().clocks[i].kind == ClockKind::kAdaptive && !(decided_ & bit(stage))) continue;
+    if (!background_->start(stage, clockwork_) || !clockwork_.started(stage)) return false;
+    runs_[i].fired |= EVSS_FIRED_STARTED;
+    pending_ &= ~bit(stage);
+  }
+  return true;
+}
+
+// Takes over what a stage in the background has computed, where it is done. What has grown too old meanwhile is thrown
+// away: the stage is then computed anew where it is needed.
+bool Scheduler::land(bool wait, Status* status) {
+  if (!background_ || !background_->done(wait)) return true;
+  const Job job = background_->take();
+  if (!job.status.ok) {
+    *status = job.status;
+    return false;
+  }
+  governor_.learn_stage(job.stage, job.ms, true);
+  started_ &= ~bit(job.stage);
+  if (clockwork_.flight_age(job.stage) > governor_.deadline().max_age) {
+    clockwork_.give_up(job.stage);
+    return true;
+  }
+  if (!background_->hand_over(job.stage, clockwork_))
+    return fail(status, "copying from a stage in the background failed");
+  if (!clockwork_.landed(job.stage)) return fail(status, clockwork_.problem());
+  pending_ &= ~bit(job.stage);
+  runs_[job.stage].fired |= EVSS_FIRED_LANDED;
+  runs_[job.stage].ms = job.ms;
+  return true;
+}
+
+void Scheduler::give_up_background() {
+  if (!background_ || !background_->done(true)) return;
+  clockwork_.give_up(background_->take().stage);
 }
 
 // Lets every adaptive clock speak whose signal is there. False: a signal could not be copied.
@@ -186,7 +254,7 @@ int Scheduler::next_ready() const {
   int best = -1;
   for (size_t i = 0; i < runs_.size(); ++i) {
     const int stage = static_cast<int>(i);
-    if (!(pending_ & ~started_ & bit(stage)) || (clockwork_.waits_for(stage) & pending_)) continue;
+    if (!(pending_ & ~started_ & ~later_ & bit(stage)) || (clockwork_.waits_for(stage) & pending_)) continue;
     if (schedule().clocks[i].kind == ClockKind::kAdaptive && !(decided_ & bit(stage))) continue;
     if (best < 0 || graph_.stages[i].macs > graph_.stages[best].macs) best = stage;
   }
@@ -194,9 +262,10 @@ int Scheduler::next_ready() const {
 }
 
 bool Scheduler::finish_job(const Job& job, Status* status) {
-  runs_[job.stage].fired = true;
+  runs_[job.stage].fired |= EVSS_FIRED_NOW;
   runs_[job.stage].ms = job.ms;
   runs_[job.stage].begin_ms = job.begin_ms;
+  if (governor_.on()) governor_.learn_stage(job.stage, job.ms, false);
   if (first_begin_ms_ == 0.0 || job.begin_ms < first_begin_ms_) first_begin_ms_ = job.begin_ms;
   last_end_ms_ = std::max(last_end_ms_, job.begin_ms + job.ms);
   pending_ &= ~bit(job.stage);

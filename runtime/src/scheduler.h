@@ -6,6 +6,7 @@
 
 #include "clocks.h"
 #include "crew.h"
+#include "governor.h"
 #include "stages.h"
 
 namespace evss {
@@ -13,7 +14,7 @@ namespace evss {
 class Scheduler {
  public:
   struct StageRun {
-    bool fired = false;
+    int fired = 0;                    // bits of evss_fired
     double ms = 0.0, begin_ms = 0.0;  // begin on the clock of now_ms()
     double change = -1.0;             // signal of its adaptive clock, -1 where there is none
   };
@@ -23,6 +24,9 @@ class Scheduler {
             int workers);
 
   void set_schedule(int index);
+  /// Has a governor choose the schedule from the next frame on; `background`: stages may run there. May allocate.
+  void set_deadline(const Deadline& deadline, bool background);
+  Governor& governor() { return governor_; }
   const Schedule& schedule() const { return schedules_[current_]; }
   void reset();
   /// Where the picture lies in the network's input, as (top, left, bottom, right) shares in [0, 1].
@@ -50,7 +54,11 @@ class Scheduler {
 
   bool run_frame(uint64_t sequence, int64_t pts_us, ImageWriter write_image, const void* context, Status* status);
   bool zero_states();
+  bool plan();
   bool settle_clocks();
+  bool land(bool wait, Status* status);
+  bool start_in_background();
+  void give_up_background();
   bool decide(int stage, const void* value);
   const void* signal_value(int stage);
   double change(int stage, const void* value) const;
@@ -63,6 +71,8 @@ class Scheduler {
   Stages& stages_;
   Clockwork clockwork_;
   Crew crew_;
+  Governor governor_;
+  std::unique_ptr<Background> background_;  // where there is a deadline
   size_t current_ = 0;
   std::vector<StageRun> runs_;
   std::vector<Job> jobs_;
@@ -73,6 +83,7 @@ class Scheduler {
   StageMask pending_ = 0;  // not yet run or rested; with Clockwork::kImageBit
   StageMask started_ = 0;
   StageMask decided_ = 0;  // adaptive clocks that have spoken
+  StageMask later_ = 0;    // to be started in the background
   double first_begin_ms_ = 0.0, last_end_ms_ = 0.0;
 };
 

@@ -1,19 +1,41 @@
 #include "stages.h"
 
 #include <algorithm>
+#include <exception>
+#include <thread>
 #include <utility>
 
 #include "bundle.h"
+#include "crew.h"
 #include "error.h"
 
 namespace evss {
 
 namespace {
+
 constexpr int kMaxBindings = 4096;
+
+// Makes an engine on a thread whose lack of urgency the engine's own threads inherit.
+std::unique_ptr<Engine> make_yielding(Backend& backend, const StageDesc& desc) {
+  std::unique_ptr<Engine> engine;
+  std::exception_ptr failure;
+  std::thread maker([&] {
+    yield_to_others();
+    try {
+      engine = backend.make_engine(desc);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  });
+  maker.join();
+  if (failure) std::rethrow_exception(failure);
+  return engine;
 }
 
+}  // namespace
+
 Stages::Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend,
-               const std::vector<int>& slots, const std::vector<bool>& for_host, int threads)
+               const std::vector<int>& slots, const std::vector<bool>& for_host, int threads, StageMask yielding)
     : graph_(bundle.manifest().graph), backend_(std::move(backend)), slots_(slots), memory_(*backend_) {
   describe(graph_, variant);
   memory_.versions.resize(tensors_.size());
@@ -34,7 +56,7 @@ Stages::Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Bac
     if (ref.operation.empty()) {
       const std::string data = bundle.read(ref.file);
       desc.data = &data;
-      engines_.push_back(backend_->make_engine(desc));
+      engines_.push_back((yielding >> i & 1) ? make_yielding(*backend_, desc) : backend_->make_engine(desc));
     } else {
       engines_.push_back(make_operation_engine(ref.operation, desc, *backend_));
     }
@@ -47,6 +69,7 @@ Stages::Memory::~Memory() {
   for (const std::vector<void*>& slots : versions) {
     for (void* address : slots) backend.release(address);
   }
+  for (void* address : apart) backend.release(address);
 }
 
 void Stages::describe(const Graph& graph, const Variant& variant) {
@@ -126,6 +149,20 @@ void Stages::prepare_all(const Graph& graph, int index) {
     }
     engines_[index]->prepare(static_cast<uint32_t>(binding), inputs, outputs);
   }
+  bindings_.push_back(static_cast<uint32_t>(count));
+}
+
+Stages::Apart Stages::set_apart(int stage) {
+  const auto room = [&](int tensor) {
+    memory_.apart.push_back(backend_->allocate(tensors_[tensor].bytes));
+    return memory_.apart.back();
+  };
+  Apart apart;
+  apart.binding = bindings_[stage]++;
+  for (const Read& read : graph_.stages[stage].inputs) apart.inputs.push_back(room(read.tensor));
+  for (int tensor : graph_.stages[stage].outputs) apart.outputs.push_back(room(tensor));
+  engines_[stage]->prepare(apart.binding, apart.inputs, apart.outputs);
+  return apart;
 }
 
 uint32_t Stages::binding(int stage, const Clockwork& clockwork) const {

@@ -17,9 +17,9 @@ class Bundle;
 class Stages {
  public:
   /// `slots` as for Clockwork; `for_host` says by tensor whether the host writes or reads it every frame; `threads` is
-  /// what one engine may use. Throws Error.
+  /// what one engine may use; threads of `yielding` engines let others go first. Throws Error.
   Stages(const Bundle& bundle, const Variant& variant, std::unique_ptr<Backend> backend, const std::vector<int>& slots,
-         const std::vector<bool>& for_host, int threads);
+         const std::vector<bool>& for_host, int threads, StageMask yielding = 0);
   Stages(const Stages&) = delete;
   Stages& operator=(const Stages&) = delete;
 
@@ -30,6 +30,13 @@ class Stages {
   /// The prepared binding for the versions that `clockwork` has the stage read and write now.
   uint32_t binding(int stage, const Clockwork& clockwork) const;
   Engine& engine(int stage) const { return *engines_[stage]; }
+
+  /// A further binding of a stage, over memory of its own, in graph order.
+  struct Apart {
+    uint32_t binding = 0;
+    std::vector<void*> inputs, outputs;
+  };
+  Apart set_apart(int stage);  // throws Error
 
  private:
   // A slot number that varies from frame to frame. Versions of one tensor that a network asks for move together.
@@ -50,6 +57,7 @@ class Stages {
     Memory& operator=(const Memory&) = delete;
     Backend& backend;
     std::vector<std::vector<void*>> versions;  // by tensor
+    std::vector<void*> apart;
   };
 
   void describe(const Graph& graph, const Variant& variant);
@@ -65,6 +73,7 @@ class Stages {
   Memory memory_;
   std::vector<std::unique_ptr<Engine>> engines_;
   std::vector<std::vector<Variable>> variables_;  // by stage
+  std::vector<uint32_t> bindings_;                // how many each stage has
 };
 
 }  // namespace evss

@@ -2,11 +2,12 @@
 
 namespace evss {
 
-ChosenVariant choose_variant(const Manifest& manifest, const std::string& backend, const std::string& precision,
-                             const BackendOptions& options) {
+ChosenVariant choose_variant(const Manifest& manifest, size_t first, const std::string& backend,
+                             const std::string& precision, const BackendOptions& options) {
   std::string why_not;
   const auto note = [&](const std::string& reason) { why_not += (why_not.empty() ? "" : "; ") + reason; };
-  for (const Variant& variant : manifest.variants) {
+  for (size_t i = first; i < manifest.variants.size(); ++i) {
+    const Variant& variant = manifest.variants[i];
     const bool fits =
         (backend.empty() || backend == variant.backend) && (precision.empty() || precision == variant.precision);
     if (!fits) {

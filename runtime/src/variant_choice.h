@@ -15,9 +15,10 @@ struct ChosenVariant {
   std::unique_ptr<Backend> backend;
 };
 
-/// The first variant of that backend and precision (empty: any) whose backend works here. Throws Error: why none does.
-ChosenVariant choose_variant(const Manifest& manifest, const std::string& backend, const std::string& precision,
-                             const BackendOptions& options);
+/// The first variant from number `first` on of that backend and precision (empty: any) whose backend works here. Throws
+/// Error: why none does.
+ChosenVariant choose_variant(const Manifest& manifest, size_t first, const std::string& backend,
+                             const std::string& precision, const BackendOptions& options);
 
 /// Index of a schedule; throws Error with the names there are.
 int schedule_named(const std::vector<Schedule>& schedules, const std::string& name);

@@ -140,6 +140,8 @@ BAD: dict[str, Callable[[Json], None]] = {
         {"stage": "s1", "tensor": "deep"}
     ),
     "a ladder to nowhere": put("ladder", ["ghost"]),
+    "a ladder with a rung twice": put("ladder", ["full", "full", "reuse"]),
+    "a ladder that does not end in rest": put("ladder", ["full", "alternate"]),
     "no variants": put("variants", []),
     "a variant without an engine": lambda m: m["variants"][0]["engines"].pop("s3"),
     "an engine that is not among the files": put("variants.0.engines.s1.file", "engines/ghost.onnx"),

@@ -6,16 +6,19 @@ The native program needs nothing but the C functions and these files, so it can 
 
 from __future__ import annotations
 
+import json
 import struct
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from graphs import plain_functions
+import msgspec
+from graphs import chain_graph, chain_graph_schedules, plain_functions
 from onnx_cases import write_onnx_cases
 from runtime.plain_bundles import all_cases, image_of, random_frames, write_plain_bundle
 
+from edge_vss.bundle import EngineRef, write_bundle
 from edge_vss.executor import ReferenceExecutor, Step
 from edge_vss.graph import Graph, Read, Stage, Tensor
 from edge_vss.schedule import Schedule
@@ -76,12 +79,35 @@ def write_outside(folder: Path) -> None:
     write_plain_bundle(folder, graph, [Schedule(name="full")], backend="outside")
 
 
+def write_failing(folder: Path) -> None:
+    """Two variants: the first one's deep stage fails with its 5th firing."""
+    graph = chain_graph()
+    bundle = write_plain_bundle(folder, graph, [Schedule(name="full")])
+    files = {name: bundle.read(name) for name in bundle.manifest.files}
+    good = bundle.manifest.variants[0]
+    failing = json.loads(files[good.engines["s3"].file])
+    files["engines/failing.json"] = json.dumps({**failing, "fail_after": 5}).encode()
+    engines = {**good.engines, "s3": EngineRef(file="engines/failing.json")}
+    first = msgspec.structs.replace(good, name="first", engines=engines)
+    write_bundle(folder, msgspec.structs.replace(bundle.manifest, variants=(first, good)), files)
+
+
+def write_deadline(folder: Path) -> None:
+    """A deep stage that is too dear for a short deadline, and a ladder."""
+    graph = chain_graph()
+    schedules = chain_graph_schedules(graph)
+    ladder = ("full", "adaptive", "alternate", "reuse")
+    write_plain_bundle(folder, graph, schedules, extra={"s3": {"sleep_us": 400}}, ladder=ladder)
+
+
 def main(out: Path) -> None:
     """Write every case."""
     for backend in ("plain", "plain-device"):
         for name, (graph, schedule) in all_cases().items():
             write_case(out / f"{backend}-{name}", graph, schedule, backend)
     write_outside(out / "outside")
+    write_failing(out / "failing")
+    write_deadline(out / "deadline")
     write_onnx_cases(out / "tensorrt")
 
 

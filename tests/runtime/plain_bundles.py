@@ -28,7 +28,7 @@ from edge_vss.graph import Graph
 from edge_vss.schedule import Schedule
 
 
-def engine_files(graph: Graph, extra: Mapping[str, Mapping[str, int]] = {}) -> dict[str, bytes]:
+def engine_files(graph: Graph, extra: Mapping[str, Mapping[str, Any]] = {}) -> dict[str, bytes]:
     """Engine file per stage, with the salts of ``graphs.plain_functions``."""
     files = {}
     for place, stage in enumerate(graph.stages):
@@ -56,10 +56,11 @@ def write_plain_bundle(
     schedules: Sequence[Schedule],
     *,
     backend: str = "plain",
-    extra: Mapping[str, Mapping[str, int]] = {},
+    extra: Mapping[str, Mapping[str, Any]] = {},
     tensors: Mapping[str, Storage] = {},
     operations: Mapping[str, str] = {},
     fit: Any = "stretch",
+    ladder: Sequence[str] = (),
 ) -> Bundle:
     """Write a bundle whose engines are plain arithmetic.
 
@@ -82,6 +83,7 @@ def write_plain_bundle(
         graph=graph,
         outputs=outputs_of(graph),
         schedules=tuple(schedules),
+        ladder=tuple(ladder),
         variants=(Variant(name="plain", backend=backend, precision="fp32", engines=engines, tensors=dict(tensors)),),
     )
     return write_bundle(path, manifest, files)

@@ -3,7 +3,8 @@
 // An engine file is JSON: {"operation": "mix", "salt": [s0, s1, ...], "sleep_us": 0} with one salt per output, where
 //   out[i] = (salt + sum over inputs j of (j + 1) * in_j[(i * 7 + salt) mod n_j]) mod m,  m = 11 for uint8, else
 //   1048573;
-// or {"operation": "none"}, which leaves its outputs as they are. "fail_after": n fails the n-th firing.
+// or {"operation": "none"}, which leaves its outputs as they are. "fail_after": n fails the n-th firing; "sleep_us" may
+// be a list, one number per firing in turn.
 //
 // The device flavour gives out addresses that trap when the host touches them: the same pages are mapped twice, once
 // without any access for the outside and once for the engines.
@@ -82,7 +83,11 @@ class PlainEngine : public Engine {
     Fields fields(json, where);
     mixes_ = fields.choice("operation", {"none", "mix"}) == 1;
     for (const Json& salt : fields.list_or_empty("salt")) salts_.push_back(Fields::as_whole(salt, 0, 1 << 20, where));
-    sleep_us_ = fields.whole("sleep_us", 0, 1000000, 0);
+    const Json* sleep = fields.find("sleep_us");
+    if (sleep && !sleep->is_array()) sleeps_us_ = {fields.whole("sleep_us", 0, 1000000)};
+    if (sleep && sleep->is_array()) {
+      for (const Json& one : *sleep) sleeps_us_.push_back(Fields::as_whole(one, 0, 1000000, where));
+    }
     fail_after_ = fields.whole("fail_after", 0, 1 << 30, 0);
     fields.done();
     if (mixes_ && salts_.size() != stage.outputs.size()) throw bad_bundle(where + ": want one salt per output");
@@ -96,8 +101,10 @@ class PlainEngine : public Engine {
   }
 
   bool enqueue(uint32_t binding, Status* status) override {
-    if (sleep_us_) std::this_thread::sleep_for(std::chrono::microseconds(sleep_us_));
-    if (fail_after_ && ++firings_ == fail_after_)
+    const int64_t sleep_us = sleeps_us_.empty() ? 0 : sleeps_us_[static_cast<size_t>(firings_) % sleeps_us_.size()];
+    ++firings_;
+    if (sleep_us) std::this_thread::sleep_for(std::chrono::microseconds(sleep_us));
+    if (fail_after_ && firings_ == fail_after_)
       return fail(status, "stage '" + stage_.name + "': failed as its file asks for");
     const Binding& bound = bindings_[binding];
     for (size_t k = 0; mixes_ && k < stage_.outputs.size(); ++k) mix(bound, k);
@@ -130,7 +137,8 @@ class PlainEngine : public Engine {
   const Window& window_;
   bool mixes_ = false;
   std::vector<int64_t> salts_;
-  int64_t sleep_us_ = 0, fail_after_ = 0, firings_ = 0;
+  std::vector<int64_t> sleeps_us_;
+  int64_t fail_after_ = 0, firings_ = 0;
   std::vector<Binding> bindings_;
 };
 

@@ -1,0 +1,135 @@
+#include "governor.h"
+
+#include <algorithm>
+
+namespace evss {
+
+namespace {
+
+// A richer rung than the one before must fit with room to spare, or the two would take turns.
+constexpr double kRoomToRise = 0.9;
+// What a stage typically takes follows its newest firings; how far frames go beyond is remembered for longer.
+constexpr size_t kFirings = 16, kFrames = 128;
+
+constexpr StageMask bit(int stage) { return StageMask{1} << stage; }
+
+}  // namespace
+
+void RollingQuantile::add(double value) {
+  values_[next_] = value;
+  next_ = (next_ + 1) % kept_;
+  count_ = std::min(count_ + 1, kept_);
+  std::array<double, kMost> sorted = values_;
+  const auto at = [&](size_t percent) {
+    const auto place = sorted.begin() + static_cast<std::ptrdiff_t>((count_ - 1) * percent / 100);
+    std::nth_element(sorted.begin(), place, sorted.begin() + static_cast<std::ptrdiff_t>(count_));
+    return *place;
+  };
+  middle_ = at(50);
+  high_ = at(99);
+}
+
+Governor::Governor(const Graph& graph)
+    : graph_(graph),
+      stages_(graph.stages.size(), RollingQuantile(kFirings)),
+      pre_(kFirings),
+      post_(kFirings),
+      excess_(kFrames) {
+  excess_.add(1.0);
+  for (int tensor : graph.outputs) {
+    for (int writer : graph.writers[tensor]) output_writers_ |= bit(writer);
+  }
+}
+
+void Governor::set(const Deadline& deadline) {
+  deadline_ = deadline;
+  choice_ = Choice{};
+  level_ = 0;
+}
+
+void Governor::learn_stage(int stage, double ms, bool in_background) {
+  if (!(warm_ & bit(stage))) {
+    warm_ |= bit(stage);
+    return;
+  }
+  // Time in the background is an upper bound of what the stage takes when nothing goes before it.
+  RollingQuantile& times = stages_[static_cast<size_t>(stage)];
+  times.add(in_background && !times.empty() ? std::min(ms, times.middle()) : ms);
+}
+
+void Governor::learn_frame(double pre_ms, double post_ms, double latency_ms, bool labelled, StageMask fired) {
+  pre_.add(pre_ms);
+  if (labelled) post_.add(post_ms);
+  const double expected = typical(fired);
+  // A frame without news takes the place of an old one, so that a bad spell is forgotten also where nothing fires.
+  const bool news = labelled && expected > 0.0 && (fired & ~warm_) == 0;
+  excess_.add(news ? latency_ms / expected : excess_.middle());
+}
+
+// Without what goes beyond the typical.
+double Governor::typical(StageMask stages) const {
+  double ms = pre_.middle() + ((stages & output_writers_) ? post_.middle() : 0.0);
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    if (stages >> i & 1) ms += stages_[i].middle();
+  }
+  return ms;
+}
+
+bool Governor::fits(double foreseen_ms, int level) const {
+  return foreseen_ms <= deadline_.ms * (level < level_ ? kRoomToRise : 1.0);
+}
+
+// Whether this rung is what to play; then it is in `choice_`. A stage that has just come back from the background goes
+// there again where it is still too dear.
+bool Governor::weigh(int rung, Clockwork& clockwork, const Background& background) {
+  const StageMask firing = clockwork.firing(), away = clockwork.flying();
+  double ms = foreseen(firing & ~away);
+  if (firing & away) {  // has to be waited for
+    const double left = stages_[static_cast<size_t>(background.stage())].middle() - (now_ms() - background.begun_ms());
+    ms += std::max(0.0, left);
+  }
+  choice_ = {rung, 0, clockwork.aged(), ms, true};
+  if (fits(ms, 2 * rung + (away ? 1 : 0))) {
+    const StageMask again = clockwork.again() & background.candidates();
+    if (again && !fits(foreseen(firing | again), 2 * rung)) choice_.background = again;
+    return true;
+  }
+  StageMask candidates = away ? 0 : background.candidates() & firing & ~clockwork.forced();
+  while (candidates) {
+    int dearest = -1;
+    for (size_t i = 0; i < stages_.size(); ++i) {
+      const bool dearer = dearest < 0 || stages_[i].middle() > stages_[static_cast<size_t>(dearest)].middle();
+      if ((candidates >> i & 1) && dearer) dearest = static_cast<int>(i);
+    }
+    candidates &= ~bit(dearest);
+    if (!clockwork.can_be_late(dearest, deadline_.max_age)) continue;
+    const double without = foreseen(firing & ~bit(dearest));
+    if (!fits(without, 2 * rung + 1)) continue;
+    choice_.background = bit(dearest);
+    choice_.foreseen_ms = without;
+    return true;
+  }
+  return false;
+}
+
+const Governor::Choice& Governor::choose(Clockwork& clockwork, const std::vector<Schedule>& schedules,
+                                         const Background& background) {
+  const int rungs = static_cast<int>(deadline_.ladder.size());
+  bool found = false;
+  for (int rung = 0; rung < rungs && !found; ++rung) {
+    const Schedule& schedule = schedules[static_cast<size_t>(deadline_.ladder[static_cast<size_t>(rung)])];
+    found = clockwork.plan(schedule, deadline_.max_age) && weigh(rung, clockwork, background);
+  }
+  if (!found) {
+    // A refresh that cannot wait is late in any case: then it is the richest one, which is used for long. Otherwise the
+    // cheapest rung comes as near as it can.
+    const bool forced = choice_.aged || clockwork.frames() == 0;
+    choice_.rung = forced ? 0 : rungs - 1;
+    choice_.background = 0;
+    choice_.fits = false;
+  }
+  level_ = 2 * choice_.rung + (choice_.background || clockwork.flying() ? 1 : 0);
+  return choice_;
+}
+
+}  // namespace evss

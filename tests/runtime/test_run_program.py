@@ -1,0 +1,148 @@
+"""``edge-vss-run``, the loop without Python: the same label maps and keys, exit codes, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import chain_graph, chain_graph_schedules
+from numpy.typing import NDArray
+
+from edge_vss.cli import main
+from edge_vss.data.images import read_labels
+from edge_vss.runtime import onnxruntime_library, run_program
+
+from .plain_bundles import write_plain_bundle
+
+
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [str(run_program()), *(str(argument) for argument in arguments)]
+    environment = {**os.environ, "EDGE_VSS_ONNXRUNTIME": onnxruntime_library()}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, **options)
+
+
+def write_y4m(path: Path, frames: int, height: int, width: int, fps: int = 25) -> Path:
+    rng = np.random.default_rng(0)
+    half = (height + 1) // 2, (width + 1) // 2
+    y, chroma = rng.integers(16, 235, (height, width)), [rng.integers(16, 240, half) for _ in range(2)]
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F{fps}:1 Ip A1:1 C420jpeg\n".encode())
+        for index in range(frames):
+            file.write(b"FRAME\n")
+            for plane in (np.roll(y, 2 * index, 1), *(np.roll(c, index, 1) for c in chroma)):
+                file.write(plane.astype(np.uint8).tobytes())
+    return path
+
+
+def read_pgm(path: Path) -> NDArray[np.uint8]:
+    kind, size, _, data = path.read_bytes().split(b"\n", 3)
+    width, height = (int(number) for number in size.split())
+    assert kind == b"P5"
+    return np.frombuffer(data, np.uint8).reshape(height, width)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    graph = chain_graph()
+    return write_plain_bundle(tmp_path / "plain", graph, chain_graph_schedules(graph), ladder=("full", "reuse")).path
+
+
+@pytest.mark.parametrize("size", [(64, 96), (51, 75)])
+def test_label_maps_and_statistics_are_those_of_python(
+    tiny_bundle: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 12, *size)
+    shared = ["--schedule", "alternate", "--as-fast-as-possible"]
+    done = run(tiny_bundle, clip, *shared, "--output", tmp_path / "native", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    python = [str(tiny_bundle), str(clip), *shared, "--output", str(tmp_path / "python")]
+    assert main(["run", *python, "--json", str(tmp_path / "python.json")]) == 0
+    names = [path.stem for path in sorted((tmp_path / "python").iterdir())]
+    assert [path.name for path in sorted((tmp_path / "native").iterdir())] == [f"{name}.pgm" for name in names]
+    assert len(names) == 12
+    for name in names:
+        native = read_pgm(tmp_path / "native" / f"{name}.pgm")
+        np.testing.assert_array_equal(native, read_labels(tmp_path / "python" / f"{name}.png"))
+    got, want = json.loads(done.stdout), json.loads((tmp_path / "python.json").read_text())
+    assert got.keys() == want.keys() and got["latency_ms"].keys() == want["latency_ms"].keys()
+    for key in ("frames", "dropped", "damage", "age_frames", "flags", "backend", "schedule", "precision"):
+        assert got[key] == want[key], key
+    assert {n: s["fired"] for n, s in got["stages"].items()} == {n: s["fired"] for n, s in want["stages"].items()}
+
+
+def test_a_deadline_and_a_limit_are_kept(plain: Path, tmp_path: Path) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 30, 32, 48)
+    done = run(
+        plain, clip, "--frames=9", "--deadline-ms", "500", "--as-fast-as-possible", "--json", tmp_path / "s.json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert found["frames"] == 9 and found["flags"] == {"reset": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_cleanly_with_its_statistics(plain: Path, tmp_path: Path, number: signal.Signals) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 2000, 32, 48)
+    command = [str(run_program()), str(plain), str(clip), "--output", str(tmp_path / "labels"), "--json", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        while len(list((tmp_path / "labels").glob("*.pgm"))) < 5:
+            assert program.poll() is None
+            time.sleep(0.02)
+        program.send_signal(number)
+        out, err = program.communicate(timeout=20)
+    assert program.returncode == 130 and err == "edge-vss-run: interrupted\n"
+    found, written = json.loads(out), len(list((tmp_path / "labels").iterdir()))
+    assert written == found["frames"] - found["dropped"].get("sink", 0)
+
+
+def test_exit_codes_and_one_line_for_everything_that_is_wrong(plain: Path, tmp_path: Path) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 3, 32, 48)
+    (tmp_path / "text.y4m").write_text("no video")
+    (tmp_path / "deep.y4m").write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420p10\n")
+    (tmp_path / "sizeless.y4m").write_bytes(b"YUV4MPEG2 W0 H32 F25:1\n")
+    (tmp_path / "torn.y4m").write_bytes(clip.read_bytes()[:-10] + b"")
+    (tmp_path / "garbled.y4m").write_bytes(clip.read_bytes().replace(b"FRAME\n", b"FRAUD\n"))
+    for code, part, arguments in (
+        (2, "want BUNDLE and SOURCE", [plain]),
+        (2, "no such option: --fast", [plain, clip, "--fast", "1"]),
+        (2, "--threads: x is not", [plain, clip, "--threads", "x"]),
+        (2, "--deadline-ms: -1 is not", [plain, clip, "--deadline-ms", "-1"]),
+        (2, "--json wants a value", [plain, clip, "--json"]),
+        (3, "no such bundle", [tmp_path / "nothing", clip]),
+        (3, "unknown schedule 'fast'", [plain, clip, "--schedule", "fast"]),
+        (3, "No such file", [plain, tmp_path / "nothing.y4m"]),
+        (3, "is not a YUV4MPEG2 file", [plain, tmp_path / "text.y4m"]),
+        (3, "holds '420p10'", [plain, tmp_path / "deep.y4m"]),
+        (3, "has no size", [plain, tmp_path / "sizeless.y4m"]),
+        (3, "no picture where number 0", [plain, tmp_path / "garbled.y4m"]),
+        (3, "unknown kind of output", [plain, clip, "--output", tmp_path / "x.mov"]),
+        (4, "no variant", [plain, clip, "--backend", "tensorrt"]),
+    ):
+        done = run(*arguments)
+        assert (done.returncode, done.stdout) == (code, ""), (arguments, done)
+        assert done.stderr.startswith("edge-vss-run: ") and done.stderr.count("\n") == 1 and part in done.stderr
+    torn = run(plain, tmp_path / "torn.y4m", "--as-fast-as-possible", "--json", "-")
+    assert torn.returncode == 0 and json.loads(torn.stdout)["frames"] == 2
+    first = run(plain, clip, "--as-fast-as-possible", "--output", tmp_path / "labels")
+    again = run(plain, clip, "--as-fast-as-possible", "--output", tmp_path / "labels")
+    assert (first.returncode, again.returncode) == (0, 3) and "holds label maps already" in again.stderr
+    assert run("--version").stdout.startswith("edge-vss-run 0.") and "Example: " in run("--help").stdout
+
+
+def test_a_camera_s_frames_are_labelled_and_filmed(plain: Path, tmp_path: Path) -> None:
+    video = tmp_path / "labels.mkv"
+    done = run(plain, "test:[size=64x96,fps=60]", "--frames", 30, "--output", video, "--json", "-")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["frames"] == 30
+    import av
+
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 30 - found["dropped"].get("sink", 0)
