@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_vss.data.images import plane_rows
 from edge_vss.frame import Frame
 from edge_vss.runtime import OutputInfo, overlay
-from edge_vss.sinks import OVERLAY_ALPHA, Labels
+from edge_vss.sinks import OVERLAY_ALPHA
 
 __all__ = ["MAX_WIDTH", "PICTURES_PER_S", "VIEWS", "PictureSlot", "Taken", "encode_jpeg"]
 
@@ -37,7 +37,9 @@ class Taken:
         outputs: What the labels may be; the first is shown unless another is asked for.
     """
 
-    def __init__(self, frame: Frame, labels: Labels, outputs: Sequence[OutputInfo], when_s: float) -> None:
+    def __init__(
+        self, frame: Frame, labels: Mapping[str, NDArray[np.uint8]], outputs: Sequence[OutputInfo], when_s: float
+    ) -> None:
         self.sequence, self.when_s = frame.sequence, when_s
         self._picture, self._matrix = _copy(frame), _MATRICES[frame.matrix]
         self._range = _RANGES[frame.range] if frame.format in _YUV else "JPEG"
@@ -106,7 +108,7 @@ class PictureSlot:
         """What was copied last."""
         return self._taken
 
-    def offer(self, frame: Frame, labels: Labels) -> None:
+    def offer(self, frame: Frame, labels: Mapping[str, NDArray[np.uint8]]) -> None:
         """Take the loop's newest frame where somebody waits for one; neither keeps the arrays nor waits for anybody."""
         if not self._wanted or self._clock() < self._next_s or not self._changed.acquire(blocking=False):
             return
