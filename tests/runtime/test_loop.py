@@ -197,3 +197,10 @@ def drain(manager: socket.socket) -> list[bytes]:
             found.append(manager.recv(100))
         except BlockingIOError:
             return found
+
+
+def test_a_source_without_frames_leaves_no_records(bundle: Path) -> None:
+    with Pipeline(bundle, threads=1) as pipeline, Loop(pipeline, iter(())) as loop:
+        assert list(loop) == []
+        first, columns = loop.records()
+        assert first == 0 and columns["sequence"].shape == (0,) and loop.stats().frames == 0
