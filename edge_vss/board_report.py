@@ -25,10 +25,13 @@ from edge_vss.jetson.sysfs import numbered, read_text
 from edge_vss.jetson.tegrastats import Tegrastats, read_tegrastats
 from edge_vss.places import write_file
 
-__all__ = ["PARTS", "Subject", "make_board_report", "write_board_report"]
+__all__ = ["IDLE_S", "PARTS", "PROFILE_S", "PROFILE_SOURCE", "Subject", "make_board_report", "write_board_report"]
 
 FORMAT = 1
 IDLE_S = 10.0
+PROFILE_S = 60.0
+PROFILE_SOURCE = "street:[frames=90,size=360x640]"
+"""Played in laps; a few seconds of video that need no file on the board."""
 TEGRASTATS_LINES, TEGRASTATS_INTERVAL_MS, TEGRASTATS_TIMEOUT_S = 3, 500, 15.0
 MAX_FILE_CHARACTERS = 20_000
 FILES = (
@@ -53,6 +56,10 @@ class Subject:
     bundle: Path | None = None
     idle_s: float = IDLE_S
     """How long power is watched while nothing is done."""
+    source: str = PROFILE_SOURCE
+    """SOURCE that the profile is made on."""
+    profile_s: float = PROFILE_S
+    """How long the profile measures."""
     progress: Callable[[float], None] = field(default=lambda share: None)
     """Called by a part with the share in [0, 1] of it that is behind."""
 
@@ -183,6 +190,22 @@ def _verify(subject: Subject) -> dict[str, Any]:
     return {**summarise_checks(subject.bundle, checks), "ok": all(check.report.passed for check in checks)}
 
 
+def _profile(subject: Subject) -> dict[str, Any]:
+    """The report of ``edge-vss profile``."""
+    from edge_vss.profiling.outputs import plain
+    from edge_vss.profiling.report import build_report
+    from edge_vss.profiling.session import ProfileOptions, measure
+
+    if subject.bundle is None:
+        raise DeviceError("no bundle was given; add --bundle BUNDLE")
+    options = ProfileOptions(duration_s=subject.profile_s, idle_s=subject.idle_s, root=subject.root)
+    measured = measure(subject.bundle, subject.source, options, lambda doing, share: subject.progress(share))
+    if measured.interrupted:
+        raise KeyboardInterrupt
+    report: dict[str, Any] = plain(build_report(measured))
+    return report
+
+
 PARTS: dict[str, Callable[[Subject], Any]] = {
     "board": _board,
     "state": _state,
@@ -190,6 +213,7 @@ PARTS: dict[str, Callable[[Subject], Any]] = {
     "idle_power": _idle_power,
     "tegrastats": _tegrastats,
     "verify": _verify,
+    "profile": _profile,
     "state_after": _state,
 }
 """Name in the report -> how it comes about. A new part is one line here."""

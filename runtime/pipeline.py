@@ -97,6 +97,11 @@ class Result:
     post_ms: float
     latency_ms: float
     """From the frame's arrival to the label maps."""
+    stage_begin_ms: dict[str, float]
+    """Stage that fired -> when it began, milliseconds after the frame's arrival."""
+    pre_begin_ms: float
+    """Late stages may run before the image is written."""
+    post_begin_ms: float
     flags: tuple[str, ...]
     """``reset``: first frame after a reset; ``reused``: a label map was re-used; ``recomputed``: scores were not
     finite and the frame was computed again from scratch; ``host_pixels``: not by the variant's pixel engines;

@@ -1,5 +1,6 @@
 """The deploy contract: manifest schema, reader and writer."""
 
+from edge_vss.bundle.checks import check_manifest
 from edge_vss.bundle.files import Bundle, load_bundle, read_manifest, write_bundle
 from edge_vss.bundle.schema import (
     SCHEMA_VERSION,
@@ -13,7 +14,6 @@ from edge_vss.bundle.schema import (
     PixelEngines,
     Storage,
     Variant,
-    check_manifest,
 )
 
 __all__ = [

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge_vss.bundle.schema import SCHEMA_VERSION, FileRecord, Manifest, check_manifest
+from edge_vss.bundle.checks import check_manifest
+from edge_vss.bundle.schema import SCHEMA_VERSION, FileRecord, Manifest
 from edge_vss.errors import BadInput
 from edge_vss.places import check_place
 

@@ -15,7 +15,21 @@ from typing import Annotated
 import typer
 
 from edge_vss import __version__
-from edge_vss.cli import build, calibrate, data, doctor, evaluate, export, inspect, run, train, verify
+from edge_vss.cli import (
+    build,
+    calibrate,
+    compare,
+    data,
+    doctor,
+    evaluate,
+    export,
+    inspect,
+    profile,
+    run,
+    simulate,
+    train,
+    verify,
+)
 from edge_vss.cli.common import drop_stdout
 from edge_vss.errors import EdgeVssError, WrongUsage, shortened
 
@@ -55,6 +69,9 @@ for _name, _verb in (
     ("calibrate", calibrate.calibrate),
     ("build", build.build),
     ("run", run.run),
+    ("profile", profile.profile),
+    ("compare", compare.compare),
+    ("simulate", simulate.simulate),
     ("eval", evaluate.evaluate),
     ("verify", verify.verify),
     ("inspect", inspect.inspect),

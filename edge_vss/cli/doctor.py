@@ -22,8 +22,16 @@ def doctor(
         typer.Option("--board-report", metavar="FILE", help="Check the hardware too, and write one file to send back."),
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", metavar="BUNDLE", help="With --board-report: replay its goldens.")
+        Path | None,
+        typer.Option("--bundle", metavar="BUNDLE", help="With --board-report: replay and profile it."),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="SOURCE", help="With --bundle: what to profile on; default: a street."),
+    ] = None,
+    duration: Annotated[
+        float, typer.Option(min=0.1, max=86400, metavar="S", help="With --bundle: seconds to profile.")
+    ] = 60.0,
     json: JsonOption = None,
 ) -> None:
     """Say what this machine has, what is missing, and the command that mends it.
@@ -32,10 +40,12 @@ def doctor(
     """
     report = Report(json)
     if board_report is not None:
-        _board_report(report, board_report, bundle)
+        _board_report(report, board_report, bundle, source, duration)
         return
     if bundle is not None:
         raise typer.BadParameter("--bundle goes with --board-report")
+    if source is not None:
+        raise typer.BadParameter("--source goes with --board-report and --bundle")
     from edge_vss.jetson.doctor import examine
 
     checks = examine()
@@ -48,9 +58,10 @@ def _print(report: Report, checks: Sequence[Check]) -> None:
     report.print(make_table("This machine", ("what", "", "found", "to mend it"), rows))
 
 
-def _board_report(report: Report, path: Path, bundle: Path | None) -> None:
-    from edge_vss.board_report import Subject, make_board_report, write_board_report
+def _board_report(report: Report, path: Path, bundle: Path | None, source: str | None, duration: float) -> None:
+    from edge_vss.board_report import IDLE_S, PROFILE_SOURCE, Subject, make_board_report, write_board_report
     from edge_vss.bundle import load_bundle
+    from edge_vss.data.sources import open_source
     from edge_vss.errors import BadInput, GateRefused
     from edge_vss.jetson.checks import Check
     from edge_vss.places import check_place
@@ -60,8 +71,12 @@ def _board_report(report: Report, path: Path, bundle: Path | None) -> None:
     check_place(path)
     if bundle is not None:
         load_bundle(bundle).check_files()
+    source = source or PROFILE_SOURCE
+    if bundle is not None:
+        open_source(source).close()
+    subject = Subject(bundle=bundle, source=source, profile_s=duration, idle_s=min(IDLE_S, duration))
     with share_bar("board report") as progress:
-        found: dict[str, Any] = make_board_report(Subject(bundle=bundle), progress)
+        found: dict[str, Any] = make_board_report(subject, progress)
     write_board_report(path, found)
     _print(report, [Check(**check) for check in found["checks"] or ()])
     for name, reason in found["not_checked"].items():

@@ -61,7 +61,7 @@ evss_frame frame_over(uint32_t format, uint32_t height, uint32_t width, const st
 }
 
 nb::dict dict_of(const evss_result& result, nb::handle owner) {
-  nb::dict found, labels, age_frames, age_ms, changes, stage_age_frames, stage_ms;
+  nb::dict found, labels, age_frames, age_ms, changes, stage_age_frames, stage_ms, stage_begin_ms;
   for (uint32_t i = 0; i < result.num_outputs; ++i) {
     const evss_label_map& map = result.outputs[i];
     labels[map.name] = labels_of(map, owner);
@@ -78,6 +78,7 @@ nb::dict dict_of(const evss_result& result, nb::handle owner) {
     if (!(stage.fired & (EVSS_FIRED_NOW | EVSS_FIRED_LANDED))) continue;
     fired.append(stage.name);
     stage_ms[stage.name] = stage.ms;
+    stage_begin_ms[stage.name] = result.stage_begin_ms[i];
   }
   found["labels"] = labels;
   found["sequence"] = result.sequence;
@@ -88,6 +89,9 @@ nb::dict dict_of(const evss_result& result, nb::handle owner) {
   found["age_ms"] = age_ms;
   found["stage_age_frames"] = stage_age_frames;
   found["stage_ms"] = stage_ms;
+  found["stage_begin_ms"] = stage_begin_ms;
+  found["pre_begin_ms"] = result.pre_begin_ms;
+  found["post_begin_ms"] = result.post_begin_ms;
   found["pre_ms"] = result.pre_ms;
   found["engines_ms"] = result.engines_ms;
   found["post_ms"] = result.post_ms;

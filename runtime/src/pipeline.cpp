@@ -172,6 +172,7 @@ void Pipeline::describe() {
   for (const Schedule& schedule : manifest.schedules) schedule_names_.push_back(schedule.name.c_str());
   result_outputs_.resize(outputs_.size());
   result_stages_.resize(manifest.graph.stages.size());
+  stage_begin_ms_.resize(manifest.graph.stages.size());
 }
 
 void Pipeline::info(evss_info* info) const {
@@ -241,7 +242,9 @@ evss_status Pipeline::send(const evss_frame& given, std::string* why) {
   result_.done_ns = now_ns();
   result_.post_ms = end - labelled;
   result_.latency_ms = end - begin;
-  fill_result(frame);
+  result_.pre_begin_ms = pre_begin_ms_ - begin;
+  result_.post_begin_ms = labelled - begin;
+  fill_result(frame, begin);
   judge();
   seen_ = pending_ = true;
   after_reset_ = false;
@@ -293,6 +296,7 @@ bool Pipeline::compute(const FrameView& view, const evss_frame& frame, Status* s
         const double begin = now_ms();
         const bool good = load_image(view, slot, alone, status);
         pre_ms_ = now_ms() - begin;
+        pre_begin_ms_ = begin;
         return good;
       },
       status);
@@ -342,7 +346,7 @@ bool Pipeline::make_label(size_t index, bool* finite, Status* status) {
   return true;
 }
 
-void Pipeline::fill_result(const evss_frame& frame) {
+void Pipeline::fill_result(const evss_frame& frame, double begin_ms) {
   const Clockwork& clockwork = scheduler_->clockwork();
   const Manifest& manifest = bundle_.manifest();
   for (size_t i = 0; i < outputs_.size(); ++i) {
@@ -360,6 +364,7 @@ void Pipeline::fill_result(const evss_frame& frame) {
     const Scheduler::StageRun& run = scheduler_->runs()[i];
     result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired,
                          static_cast<int32_t>(clockwork.stage_age(static_cast<int>(i))), run.change, run.ms};
+    stage_begin_ms_[i] = run.begin_ms > 0.0 ? run.begin_ms - begin_ms : 0.0;
   }
   result_.captured_ns = frame.captured_ns;
   result_.suspect = frame.suspect;
@@ -370,6 +375,7 @@ void Pipeline::fill_result(const evss_frame& frame) {
   result_.num_stages = static_cast<uint32_t>(result_stages_.size());
   result_.outputs = result_outputs_.data();
   result_.stages = result_stages_.data();
+  result_.stage_begin_ms = stage_begin_ms_.data();
   result_.pre_ms = pre_ms_;
   result_.engines_ms = scheduler_->engines_ms();
   result_.refused = refused_;

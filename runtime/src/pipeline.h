@@ -56,7 +56,7 @@ class Pipeline {
   bool load_image(const FrameView& view, int slot, bool alone, Status* status);
   bool make_labels(bool* good, Status* status);
   bool make_label(size_t output, bool* finite, Status* status);
-  void fill_result(const evss_frame& frame);
+  void fill_result(const evss_frame& frame, double begin_ms);
   void judge();
 
   Bundle bundle_;
@@ -77,12 +77,13 @@ class Pipeline {
   uint32_t reset_flags_ = 0;
   uint64_t last_sequence_ = 0, refused_ = 0;
   int64_t last_pts_us_ = 0;
-  double pre_ms_ = 0.0;
+  double pre_ms_ = 0.0, pre_begin_ms_ = 0.0;
   int asked_ = 0;  // number of the schedule that was asked for
   evss_result result_{};
   char reasons_[256] = {0};
   std::vector<evss_label_map> result_outputs_;
   std::vector<evss_stage_result> result_stages_;
+  std::vector<double> stage_begin_ms_;
 
   std::vector<evss_stage_info> stage_infos_;
   std::vector<evss_output_info> output_infos_;

@@ -182,6 +182,7 @@ bool Scheduler::land(bool wait, Status* status) {
   pending_ &= ~bit(job.stage);
   runs_[job.stage].fired |= EVSS_FIRED_LANDED;
   runs_[job.stage].ms = job.ms;
+  runs_[job.stage].begin_ms = job.begin_ms;
   return true;
 }
 
@@ -264,6 +265,7 @@ int Scheduler::next_ready() const {
 bool Scheduler::finish_job(const Job& job, Status* status) {
   runs_[job.stage].fired |= EVSS_FIRED_NOW;
   runs_[job.stage].ms = job.ms;
+  runs_[job.stage].begin_ms = job.begin_ms;
   if (governor_.on()) governor_.learn_stage(job.stage, job.ms, false);
   if (first_begin_ms_ == 0.0 || job.begin_ms < first_begin_ms_) first_begin_ms_ = job.begin_ms;
   last_end_ms_ = std::max(last_end_ms_, job.begin_ms + job.ms);

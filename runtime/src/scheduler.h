@@ -14,9 +14,9 @@ namespace evss {
 class Scheduler {
  public:
   struct StageRun {
-    int fired = 0;  // bits of evss_fired
-    double ms = 0.0;
-    double change = -1.0;  // signal of its adaptive clock, -1 where there is none
+    int fired = 0;                    // bits of evss_fired
+    double ms = 0.0, begin_ms = 0.0;  // begin on the clock of now_ms()
+    double change = -1.0;             // signal of its adaptive clock, -1 where there is none
   };
 
   /// `workers`: threads beside the calling one that may run stages.

@@ -23,6 +23,7 @@ LINE = (
     "07-25-2026 09:08:28 RAM 20642/62817MB (lfb 1x2MB) CPU [23%@2201,off] GR3D_FREQ 12%@[1300] cpu@52.968C "
     "VDD_GPU_SOC 8000mW/1mW VDD_CPU_CV 5000mW/1mW VIN_SYS_5V0 7100mW/1mW NC 0mW/0mW VDDQ_VDD2_1V8AO 2400mW/1mW"
 )
+STREET = ("--source", "street:[frames=20,size=64x96,fps=50]", "--duration", "2")
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_report_tells_the_board_and_its_power(spec: Machine, tmp_path: Path) -
     assert report["idle_power"]["failed"] == 0 and report["idle_power"]["samples"] >= 2
     assert report["state"]["events"] == {"oc1": 0, "oc2": 0, "oc3": 0}
     assert {"machine", "power mode", "gstreamer"} <= {check["name"] for check in report["checks"]}
-    assert set(report["not_checked"]) == {"tegrastats", "verify"}
+    assert set(report["not_checked"]) == {"tegrastats", "verify", "profile"}
     files = report["board"]["files"]
     assert files["etc/nv_tegra_release"] == spec.release
     assert files["sys/class/thermal/cooling_device0/cur_state"] is None
@@ -94,18 +95,20 @@ def test_one_command_checks_verifies_and_writes_one_file(
     tiny_bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "board.json"
-    assert main(["doctor", "--board-report", str(path), "--bundle", str(tiny_bundle)]) == 0
+    assert main(["doctor", "--board-report", str(path), "--bundle", str(tiny_bundle), *STREET]) == 0
     out = capfd.readouterr().out
     assert f"written: {path}" in out and "not checked: tegrastats" in out
     assert [file.name for file in tmp_path.iterdir()] == ["board.json"]
     report = json.loads(path.read_text())
     assert report["verify"]["ok"] and set(report["verify"]["schedules"]) >= {"full", "adaptive"}
-    assert report["format"] == 1 and "verify" not in report["not_checked"]
+    assert report["format"] == 1 and not {"verify", "profile"} & set(report["not_checked"])
+    assert report["profile"]["frames"] >= 90 and report["profile"]["latency_ms"]["p50"] > 0
 
 
 def test_a_golden_that_does_not_come_out_is_written_and_refused(
-    tiny_bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delitem(board_report.PARTS, "profile")
     bundle, path = tmp_path / "bad.bundle", tmp_path / "board.json"
     shutil.copytree(tiny_bundle, bundle)
     swap_goldens(bundle)

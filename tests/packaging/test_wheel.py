@@ -24,11 +24,13 @@ ALLOWED = [
     r"edge_vss/runtime/lib/libedge_vss_capture\.so",
     r"edge_vss/jetson/deploy/(install\.sh|camera\.toml|edge-vss@\.service|70-edge-vss\.rules)",
     r"edge_vss/zoo/[a-z0-9-]+\.(safetensors|md|toml)",
+    r"edge_vss/profiling/templates/report\.html\.j2",
     r"edge_vss/training/configs/[a-z0-9-]+\.toml",
     r"edge_vss-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)",
 ]
 REQUIRED = [
     "edge_vss/__init__.py",
+    "edge_vss/profiling/templates/report.html.j2",
     "edge_vss/py.typed",
     "edge_vss/cli/app.py",
     "edge_vss/bundle/schema.py",
@@ -119,8 +121,8 @@ def test_the_wheel_says_what_it_needs(wheel: Path) -> None:
         text = archive.read(name).decode()
     assert "License-Expression: Apache-2.0" in text
     plain = [line for line in text.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
-    found = {re.match(r"Requires-Dist: ([a-z-]+)", line).group(1) for line in plain}  # type: ignore[union-attr]
-    assert found == {"numpy", "onnxruntime", "av", "msgspec", "typer", "rich", "tomli"}
+    found = {re.match(r"Requires-Dist: ([a-z0-9-]+)", line).group(1) for line in plain}  # type: ignore[union-attr]
+    assert found == {"numpy", "onnxruntime", "av", "msgspec", "typer", "rich", "jinja2", "tomli"}
 
 
 BLOCK = """

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from graphs import chain_graph, mix, plain_functions, two_headed_graph
+from graphs import chain_graph, chain_graph_schedules, mix, plain_functions, two_headed_graph
 from numpy.typing import NDArray
 
 from edge_vss.bundle import Storage, load_bundle, write_bundle
@@ -294,3 +294,24 @@ def test_a_pipeline_leaves_the_arithmetic_of_the_calling_thread_as_it_was(tmp_pa
         frame = noise_frame(8, 8, 0)
         np.testing.assert_array_equal(pipeline.process(frame).labels["logits"], frame.planes[0].argmax(2))
         assert smallest * np.float32(1.0) > 0
+
+
+def test_parts_of_a_frame_tell_when_they_began(tmp_path: Path) -> None:
+    graph = chain_graph()
+    late = next(schedule for schedule in chain_graph_schedules(graph) if schedule.name == "pipeline-2")
+    slow = {stage: {"sleep_us": 4000} for stage in ("s1", "s3")}
+    bundle = write_plain_bundle(tmp_path / "b", graph, [Schedule(name="full"), late], extra=slow)
+    with Pipeline(bundle.path, schedule="full", threads=2) as pipeline:
+        result = [pipeline.process(frame) for frame in random_frames(32, 48, 3)][-1]
+    spans = [("pre", result.pre_begin_ms, result.pre_ms)]
+    spans += [(stage, result.stage_begin_ms[stage], result.stage_ms[stage]) for stage in ("s1", "s2", "s3", "fuse")]
+    spans.append(("post", result.post_begin_ms, result.post_ms))
+    ends = [0.0] + [begin + ms for _, begin, ms in spans]
+    assert all(begin >= end - 1e-6 for (_, begin, _), end in zip(spans, ends)), spans
+    assert ends[-1] <= result.latency_ms + 1e-6 and result.stage_begin_ms["s3"] >= 4
+    with Pipeline(bundle.path, schedule="pipeline-2", threads=2) as pipeline:
+        result = [pipeline.process(frame) for frame in random_frames(32, 48, 3)][-1]
+    overlap = min(result.stage_begin_ms[s] + result.stage_ms[s] for s in ("s1", "s3")) - max(
+        result.stage_begin_ms[s] for s in ("s1", "s3")
+    )
+    assert overlap > 2, "a late stage runs beside the others"

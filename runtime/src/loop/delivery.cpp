@@ -35,6 +35,7 @@ void Delivery::make_room(const evss_result& result) {
   for (Slot& slot : slots_) {
     slot.outputs.resize(result.num_outputs);
     slot.stages.resize(result.num_stages);
+    slot.stage_begin_ms.resize(result.num_stages);
     slot.labels.resize(result.num_outputs);
     for (uint32_t i = 0; i < result.num_outputs; ++i)
       slot.labels[i].resize(static_cast<size_t>(result.outputs[i].stride) * result.outputs[i].height);
@@ -47,6 +48,8 @@ void Delivery::fill(Slot* slot, const evss_frame& frame, const evss_result& resu
   slot->result = result;
   slot->outputs.assign(result.outputs, result.outputs + result.num_outputs);
   slot->stages.assign(result.stages, result.stages + result.num_stages);
+  slot->stage_begin_ms.assign(result.stage_begin_ms, result.stage_begin_ms + result.num_stages);
+  slot->result.stage_begin_ms = slot->stage_begin_ms.data();
   slot->labels.resize(result.num_outputs);
   for (uint32_t i = 0; i < result.num_outputs; ++i) {
     evss_label_map& map = slot->outputs[i];

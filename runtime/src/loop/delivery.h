@@ -38,6 +38,7 @@ class Delivery {
     evss_result result{};
     std::vector<evss_label_map> outputs;
     std::vector<evss_stage_result> stages;
+    std::vector<double> stage_begin_ms;
     std::vector<std::vector<uint8_t>> labels;
     char reasons[256] = {0};
   };
