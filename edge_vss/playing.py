@@ -1,4 +1,4 @@
-"""Plays frames through a pipeline, each when it is due: the loop under ``run`` and ``profile``."""
+"""Plays frames through a pipeline, each when it is due: the loop under ``profile``. That of ``run`` is native."""
 
 from __future__ import annotations
 

@@ -182,15 +182,16 @@ typedef struct evss_result {
   double pre_ms, engines_ms, post_ms; /* engines_ms: from the first stage's start to the last one's end */
   double latency_ms;                  /* from evss_send_frame's start to the label maps */
   uint64_t refused;                   /* frames refused since the pipeline was opened */
-  int64_t captured_ns;                /* of the frame, as it came: CLOCK_MONOTONIC, 0 = not known */
-  int64_t done_ns;                    /* CLOCK_MONOTONIC when the label maps were there */
-  uint32_t suspect;                   /* evss_suspect, of the frame */
+  /* When things began, ms after evss_send_frame's start. The image may be written while late stages already run. */
+  double pre_begin_ms, post_begin_ms;
+  const double*
+      stage_begin_ms;  /* num_stages values; 0 where a stage did not fire, below 0 where it began in an earlier frame */
+  int64_t captured_ns; /* of the frame, as it came: CLOCK_MONOTONIC, 0 = not known */
+  int64_t done_ns;     /* CLOCK_MONOTONIC when the label maps were there */
+  uint32_t suspect;    /* evss_suspect, of the frame */
   uint32_t reserved;
   const char* schedule; /* that was played: with a deadline one of the ladder's */
   const char* reasons;  /* why it is degraded or late: "degraded: TEXT; late: TEXT"; "" where it is neither */
-  /* When things began, ms after evss_send_frame's start. The image may be written while late stages already run. */
-  double pre_begin_ms, post_begin_ms;
-  const double* stage_begin_ms; /* num_stages values; 0 where a stage did not fire in this frame */
 } evss_result;
 /* Fills a result; set result->struct_size = sizeof(evss_result) first. EVSS_AGAIN: no frame was sent. */
 EVSS_API evss_status evss_receive(evss_pipeline* pipeline, evss_result* result);

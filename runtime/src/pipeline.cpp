@@ -364,7 +364,7 @@ void Pipeline::fill_result(const evss_frame& frame, double begin_ms) {
     const Scheduler::StageRun& run = scheduler_->runs()[i];
     result_stages_[i] = {manifest.graph.stages[i].name.c_str(), run.fired,
                          static_cast<int32_t>(clockwork.stage_age(static_cast<int>(i))), run.change, run.ms};
-    stage_begin_ms_[i] = run.fired & EVSS_FIRED_NOW ? run.begin_ms - begin_ms : 0.0;
+    stage_begin_ms_[i] = run.begin_ms > 0.0 ? run.begin_ms - begin_ms : 0.0;
   }
   result_.captured_ns = frame.captured_ns;
   result_.suspect = frame.suspect;

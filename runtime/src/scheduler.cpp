@@ -182,6 +182,7 @@ bool Scheduler::land(bool wait, Status* status) {
   pending_ &= ~bit(job.stage);
   runs_[job.stage].fired |= EVSS_FIRED_LANDED;
   runs_[job.stage].ms = job.ms;
+  runs_[job.stage].begin_ms = job.begin_ms;
   return true;
 }
 

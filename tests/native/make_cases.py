@@ -92,12 +92,12 @@ def write_failing(folder: Path) -> None:
     write_bundle(folder, msgspec.structs.replace(bundle.manifest, variants=(first, good)), files)
 
 
-def write_deadline(folder: Path) -> None:
-    """A deep stage that is too dear for a short deadline, and a ladder."""
+def write_deadline(folder: Path, sleep_us: int) -> None:
+    """A deep stage that is too dear for a shorter deadline, and a ladder."""
     graph = chain_graph()
     schedules = chain_graph_schedules(graph)
     ladder = ("full", "adaptive", "alternate", "reuse")
-    write_plain_bundle(folder, graph, schedules, extra={"s3": {"sleep_us": 400}}, ladder=ladder)
+    write_plain_bundle(folder, graph, schedules, extra={"s3": {"sleep_us": sleep_us}}, ladder=ladder)
 
 
 def main(out: Path) -> None:
@@ -107,7 +107,8 @@ def main(out: Path) -> None:
             write_case(out / f"{backend}-{name}", graph, schedule, backend)
     write_outside(out / "outside")
     write_failing(out / "failing")
-    write_deadline(out / "deadline")
+    write_deadline(out / "deadline", 400)
+    write_deadline(out / "deadline-slow", 4000)
     write_onnx_cases(out / "tensorrt")
 
 

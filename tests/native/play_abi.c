@@ -13,7 +13,7 @@
     }                                                                           \
   } while (0)
 
-enum { kOldFrame = offsetof(evss_frame, captured_ns), kOldResult = offsetof(evss_result, captured_ns) };
+enum { kOldFrame = offsetof(evss_frame, captured_ns), kOldResult = offsetof(evss_result, pre_begin_ms) };
 enum { kOldOptions = 48, kPoison = 0xA5 };
 
 static uint8_t pixels[32 * 48 * 3];

@@ -240,9 +240,9 @@ void a_feed_hands_over_copies_in_order(const char* bundle) {
   evss_feed_close(&feed);
 }
 
-// A deep stage of 0.4 ms under a deadline of 0.3: it runs in the background, also over resets and changed deadlines.
+// A deep stage of 4 ms under a deadline of 3: it runs in the background, also over resets and changed deadlines.
 void a_stage_in_the_background_and_the_stream_do_not_meet(const char* deadline) {
-  evss_pipeline* pipeline = open_bundle(deadline, 0.3);
+  evss_pipeline* pipeline = open_bundle(deadline, 3.0);
   Scripted script;
   script.count = 300;
   int started = 0, landed = 0;
@@ -250,7 +250,7 @@ void a_stage_in_the_background_and_the_stream_do_not_meet(const char* deadline) 
   while (script.next(&frame, nullptr, 0) == EVSS_OK) {
     script.pixels[static_cast<size_t>(script.next_index) * 37 % script.pixels.size()] ^= 21;
     if (script.next_index % 70 == 0) CHECK(evss_reset(pipeline) == EVSS_OK);
-    if (script.next_index % 110 == 0) CHECK(evss_set_deadline(pipeline, 0.3, 9) == EVSS_OK);
+    if (script.next_index % 110 == 0) CHECK(evss_set_deadline(pipeline, 3.0, 9) == EVSS_OK);
     evss_result result;
     result.struct_size = sizeof result;
     CHECK(evss_send_frame(pipeline, &frame) == EVSS_OK);
