@@ -1,10 +1,11 @@
-"""Optical flow of real video, for scoring only: OpenCV's DIS, which comes with the training side.
+"""Optical flow between two frames: exact where the clip knows it, OpenCV's DIS (of the training side) for real video.
 
-Generated street video has exact flow of its own.
+Flow from t to s at a pixel of t says where in s the same point lies: there is where to sample s. See warp.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,20 @@ from numpy.typing import NDArray
 
 from edge_vss.errors import EdgeVssError
 
-__all__ = ["FLOW_NAME", "FlowError", "dis_flow"]
+__all__ = ["FLOW_NAME", "FlowError", "FlowField", "dis_flow"]
 
 FLOW_NAME = "opencv-dis-medium"
 _LUMA = np.array([77, 150, 29], np.uint16)  # BT.601, sums to 256
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FlowField:
+    """Flow from one frame to another of the same clip."""
+
+    flow: NDArray[np.float32]
+    """(H, W, 2) pixels (dx, dy), x to the right and y down; nan where the point's place is not known."""
+    visible: NDArray[np.bool_]
+    """(H, W) True where the other frame shows the point: inside the picture and not hidden."""
 
 
 class FlowError(EdgeVssError):

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from edge_vss.data.street.config import BUILDING, PAVEMENT, ROAD, TREE
 from edge_vss.data.street.path import CentreLine, Pose
-from edge_vss.data.street.raster import Screen
+from edge_vss.data.street.raster import GROUND, SKYLINE, Screen
 from edge_vss.data.street.texture import noise_tile
 from edge_vss.data.street.theme import Theme
 
-__all__ = ["CrossSection", "draw_ground", "draw_sky"]
+__all__ = ["CrossSection", "draw_ground", "draw_sky", "ground_matrix"]
 
 _STEP_M = 0.04
 _REACH_M = 60.0
@@ -59,6 +59,16 @@ def _cross_section(
     return labels, colour
 
 
+def ground_matrix(pose: Pose, origin: Pose | None = None) -> NDArray[np.float64]:
+    """(3, 3) [x axis, z axis, origin - eye] in the camera's axes: the ground as a surface of raster.
+
+    Its origin lies below ``origin``, another place of the camera; below the camera itself where there is none.
+    """
+    rotation, origin = pose.rotation(), origin or pose
+    foot = np.array([origin.x - pose.x, -pose.height_m, origin.z - pose.z])
+    return np.stack([rotation[:, 0], rotation[:, 2], rotation @ foot], 1)
+
+
 def draw_ground(
     screen: Screen, pose: Pose, line: CentreLine, section: CrossSection, openings: NDArray[np.int64], theme: Theme
 ) -> None:
@@ -67,10 +77,7 @@ def draw_ground(
     Args:
         openings: Case of the cross-section per half metre of z from ``floor(pose.z) - 20``, shape ``(K,)``.
     """
-    rotation = pose.rotation()
-    # Rows of the inverse of [x axis, z axis, origin - eye] in camera axes, see raster.
-    basis = np.stack([rotation[:, 0], rotation[:, 2], rotation @ np.array([0.0, -pose.height_m, 0.0])], 1)
-    inverse = np.linalg.inv(basis).astype(np.float32)
+    inverse = np.linalg.inv(ground_matrix(pose)).astype(np.float32)
     top = _first_ground_row(screen, inverse)
     if top >= screen.height:
         return
@@ -104,6 +111,8 @@ def draw_ground(
         screen.colour[top:, :, channel] = np.clip(lit, 0, 255, out=lit)
     screen.labels[top:] = section.labels.ravel().take(column)
     screen.nearness[top:] = nearness
+    if screen.surfaces is not None:
+        screen.surfaces[top:] = GROUND
 
 
 def _first_ground_row(screen: Screen, inverse: NDArray[np.float32]) -> int:
@@ -165,3 +174,5 @@ def _skyline(screen: Screen, pose: Pose, theme: Theme, elevation: NDArray[np.flo
     kind = np.where(theme.skyline_wood[column], TREE, BUILDING).astype(np.uint8)
     np.copyto(screen.labels[:rows], kind[None, :], where=behind)
     screen.nearness[:rows][behind] = 1 / _FAR_M
+    if screen.surfaces is not None:
+        screen.surfaces[:rows][behind] = SKYLINE

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_vss.data.street.path import Pose
 from edge_vss.data.street.texture import Texture
 
-__all__ = ["Screen", "quad", "turned"]
+__all__ = ["GROUND", "SKY", "SKYLINE", "Screen", "camera_matrices", "quad", "turned"]
 
 # Columns of a surface: origin (top left seen from outside), right edge, down edge, then what it is.
 P, U, V = slice(0, 3), slice(3, 6), slice(6, 9)
@@ -23,6 +23,9 @@ SOLID, SHEER, DECAL, FACING, FACING_SHEER = range(5)
 """Kinds: closed surface · seen-through (labelled wherever alpha > 0) · lies on the ground · turns to the camera."""
 
 NEAR_M = 0.3
+
+SKY, SKYLINE, GROUND = -3, -2, -1
+"""What a traced pixel shows where it is no surface, see ``Screen.surfaces``."""
 
 
 def quad(
@@ -52,9 +55,9 @@ def turned(quads: NDArray[np.float64], x: float, z: float, heading: float, insta
 
 
 class Screen:
-    """Colour, inverse depth, label and instance of one frame under construction."""
+    """Colour, inverse depth, label and instance of one frame under construction; where traced, also what is seen."""
 
-    def __init__(self, height: int, width: int, focal_px: float, horizon: float) -> None:
+    def __init__(self, height: int, width: int, focal_px: float, horizon: float, traced: bool = False) -> None:
         self.height, self.width, self.focal_px = height, width, focal_px
         self.centre_x, self.centre_y = width / 2, height * horizon
         self.ray_x = ((np.arange(width) + 0.5 - self.centre_x) / focal_px).astype(np.float32)
@@ -65,6 +68,8 @@ class Screen:
         """1 / depth in 1/m; 0 is infinitely far."""
         self.labels = np.zeros((height, width), np.uint8)
         self.instances = np.zeros((height, width), np.uint16)
+        self.surfaces = np.full((height, width), SKY, np.int32) if traced else None
+        """Which row of the surfaces given to ``draw`` a pixel shows, or SKY, SKYLINE, GROUND; ``None`` = not traced."""
 
     def draw(self, quads: NDArray[np.float64], textures: Sequence[Texture], pose: Pose) -> None:
         """Draw surfaces: ground decals, then what is solid from near to far, then what is seen through, far to near."""
@@ -73,8 +78,9 @@ class Screen:
         quads = _face_camera(quads, rotation)
         outward = _cross(quads[:, U], quads[:, V])
         toward = np.einsum("ij,ij->i", outward, eye - quads[:, P])
-        quads = quads[(toward > 0) | (quads[:, KIND] != SOLID)]
-        matrices = np.stack([quads[:, U] @ rotation.T, quads[:, V] @ rotation.T, (quads[:, P] - eye) @ rotation.T], -1)
+        rows = np.flatnonzero((toward > 0) | (quads[:, KIND] != SOLID))
+        quads = quads[rows]
+        matrices = _matrices(quads, rotation, eye)
         boxes, centres = self._boxes(matrices)
         keep = (boxes[:, 1] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 2])
         keep &= np.abs(np.linalg.det(matrices)) > 1e-7
@@ -87,10 +93,16 @@ class Screen:
             quads[index, TEXTURE].astype(np.int64)
         ]
         halvings = _halvings(inverses, sizes, np.maximum(centres[index, 2], 1.0) / self.focal_px).tolist()
-        for row, inverse, box, halve in zip(
-            quads[index].tolist(), inverses.astype(np.float32), boxes[index].tolist(), halvings, strict=True
+        for number, row, inverse, box, halve in zip(
+            rows[index].tolist(),
+            quads[index].tolist(),
+            inverses.astype(np.float32),
+            boxes[index].tolist(),
+            halvings,
+            strict=True,
         ):
-            self._draw_one(row, inverse, box, textures[int(row[TEXTURE])].level(halve[0], halve[1], int(row[SHADE])))
+            level = textures[int(row[TEXTURE])].level(halve[0], halve[1], int(row[SHADE]))
+            self._draw_one(number, row, inverse, box, level)
 
     def _boxes(self, matrices: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Screen boxes (N, 4) as row0, row1, column0, column1 (half-open), and the centres (N, 3)."""
@@ -114,7 +126,12 @@ class Screen:
         return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], -1).astype(np.int64)
 
     def _draw_one(
-        self, row: list[float], inverse: NDArray[np.float32], box: list[int], level: tuple[NDArray[np.uint32], int, int]
+        self,
+        number: int,
+        row: list[float],
+        inverse: NDArray[np.float32],
+        box: list[int],
+        level: tuple[NDArray[np.uint32], int, int],
     ) -> None:
         r0, r1, c0, c1 = box
         kind = int(row[KIND])
@@ -152,6 +169,21 @@ class Screen:
         np.copyto(far, nearness, where=seen)
         np.copyto(self.labels[window], np.uint8(row[LABEL]), where=seen)
         np.copyto(self.instances[window], np.uint16(row[INSTANCE]), where=seen)
+        if self.surfaces is not None:
+            np.copyto(self.surfaces[window], np.int32(number), where=seen)
+
+
+def camera_matrices(quads: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
+    """[U V P] in the camera's axes, (N, 3, 3), of surfaces as ``Screen.draw`` takes them."""
+    rotation = pose.rotation()
+    eye = np.array([pose.x, pose.height_m, pose.z])
+    return _matrices(_face_camera(quads, rotation), rotation, eye)
+
+
+def _matrices(
+    quads: NDArray[np.float64], rotation: NDArray[np.float64], eye: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.stack([quads[:, U] @ rotation.T, quads[:, V] @ rotation.T, (quads[:, P] - eye) @ rotation.T], -1)
 
 
 def _halvings(

@@ -7,11 +7,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_vss.data.flow import FlowField
 from edge_vss.data.street.config import StreetConfig, StreetFrame
 from edge_vss.data.street.ground import CrossSection, draw_ground, draw_sky
 from edge_vss.data.street.kit import EMPTY, Kit
 from edge_vss.data.street.layout import BLOCK_M, build_block, openings_of
 from edge_vss.data.street.lens import Lens
+from edge_vss.data.street.motion import Trace, exact_flow
 from edge_vss.data.street.path import CentreLine, Journey, Pose
 from edge_vss.data.street.raster import Screen
 from edge_vss.data.street.theme import make_theme
@@ -20,6 +22,8 @@ from edge_vss.data.street.traffic import Traffic
 __all__ = ["StreetWorld"]
 
 _VIEW_M = 170.0
+TRACES = 6
+"""Traced frames that are kept, so that the flows of a clip cost one drawing per frame."""
 
 
 class StreetWorld:
@@ -39,6 +43,7 @@ class StreetWorld:
         self._focal = config.width / 2 / np.tan(rng.uniform(0.42, 0.58))
         self._horizon = float(rng.uniform(0.45, 0.58))
         self._block = lru_cache(maxsize=64)(lambda block: build_block(self._kit, block))
+        self._trace = lru_cache(maxsize=TRACES)(lambda index: self._draw(index, traced=True))
 
     def _lane(self, rng: np.random.Generator) -> float:
         theme = self.theme
@@ -51,16 +56,8 @@ class StreetWorld:
 
     def render(self, index: int) -> StreetFrame:
         """Render frame ``index`` (>= 0), in any order."""
-        if index < 0:
-            raise ValueError(f"frame index must be >= 0, got {index}")
         config, time_s = self.config, index / self.config.fps
-        pose = self._journey.pose(time_s)
-        screen = Screen(config.height, config.width, float(self._focal), self._horizon)
-        draw_sky(screen, pose, self.theme)
-        draw_ground(screen, pose, self._line, self._section, self._openings(pose.z), self.theme)
-        first, last = int((pose.z - 25) // BLOCK_M), int((pose.z + _VIEW_M) // BLOCK_M)
-        still = [self._block(block) for block in range(first, last + 1)]
-        screen.draw(np.concatenate([EMPTY, *still, self._traffic.surfaces(time_s)]), self._kit.textures, pose)
+        screen = self._draw(index).screen
         planes = self._haze(screen)
         if config.look == "camera":
             planes = self._lens.apply(planes, index, time_s)
@@ -71,6 +68,29 @@ class StreetWorld:
         return StreetFrame(
             rgb=rgb, labels=screen.labels, instances=screen.instances, depth=depth, pts_us=pts_us, sequence=index
         )
+
+    def flow(self, index: int, other: int) -> FlowField:
+        """Where the points of frame ``index`` lie in frame ``other``, of the same clip and in any order; exact.
+
+        What has left the street for good and come back as somebody else has no flow (nan). Labels and flow are those
+        of both looks.
+        """
+        return exact_flow(self._trace(index), self._trace(other))
+
+    def _draw(self, index: int, traced: bool = False) -> Trace:
+        if index < 0:
+            raise ValueError(f"frame index must be >= 0, got {index}")
+        config, time_s = self.config, index / self.config.fps
+        pose = self._journey.pose(time_s)
+        screen = Screen(config.height, config.width, float(self._focal), self._horizon, traced)
+        draw_sky(screen, pose, self.theme)
+        draw_ground(screen, pose, self._line, self._section, self._openings(pose.z), self.theme)
+        first, last = int((pose.z - 25) // BLOCK_M), int((pose.z + _VIEW_M) // BLOCK_M)
+        still = [self._block(block) for block in range(first, last + 1)]
+        moving = self._traffic.surfaces(time_s)
+        quads = np.concatenate([EMPTY, *still, moving])
+        screen.draw(quads, self._kit.textures, pose)
+        return Trace(pose=pose, screen=screen, quads=quads, moving=len(moving))
 
     def _openings(self, z: float) -> NDArray[np.int64]:
         base = np.floor(z) - 20
