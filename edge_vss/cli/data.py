@@ -30,9 +30,10 @@ def generate(
     look: Annotated[str, typer.Option(help="simulated (clean) or camera (lens, light, noise, blur).")] = "camera",
     motion: Annotated[str, typer.Option(help="stopped, steady, turning, fast or mixed.")] = "mixed",
     seed: Annotated[int, typer.Option(help="The same seed gives the same video.")] = 0,
+    flow: Annotated[bool, typer.Option("--flow/--no-flow", help="Write optical flow and occlusion too.")] = True,
     json: JsonOption = None,
 ) -> None:
-    """Write generated street video with labels and instances.
+    """Write generated street video with labels, instances, depth and flow.
 
     Example: [bold]edge-vss data generate street/ --clips 8 --frames 120 --look camera --seed 1[/bold]
     """
@@ -51,6 +52,7 @@ def generate(
                 look=cast(Any, look),
                 motion=cast(Any, motion),
                 seed=seed,
+                flow=flow,
                 progress=progress,
             )
     except EdgeVssError:

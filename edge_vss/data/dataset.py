@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.data.classes import IGNORE, ClassInfo
+from edge_vss.data.flow import FlowField
+from edge_vss.data.flow_file import read_flow
 from edge_vss.data.images import read_image, read_index_image, read_labels
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 
-__all__ = ["Clip", "Dataset", "FileClip", "FileItem", "Sample", "check_labels"]
+__all__ = ["FAR_CM", "Clip", "Dataset", "FileClip", "FileItem", "FlowFiles", "MeasuredClip", "Sample", "check_labels"]
+
+FAR_CM = 65535
+"""Stored depth of what is too far to count, the sky included."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,17 +50,39 @@ class Clip(Protocol):
     def __getitem__(self, index: int, /) -> Sample: ...
 
 
+@runtime_checkable
+class MeasuredClip(Clip, Protocol):
+    """A clip that knows flow and depth; nothing is read or computed before it is asked for."""
+
+    def flow(self, index: int, other: int, /) -> FlowField | None:
+        """Flow from frame ``index`` to frame ``other``; ``None`` where it is not known for this pair."""
+
+    def depth(self, index: int, /) -> NDArray[np.float32] | None:
+        """(H, W) metres along the optical axis, ``inf`` = too far to count; ``None`` where not known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """An opened data set."""
 
     classes: tuple[ClassInfo, ...]
     clips: Sequence[Clip]
+    things: frozenset[int] = frozenset()
+    """Ids of the classes whose objects have instance numbers; empty where the data set has none."""
 
     @property
     def num_frames(self) -> int:
         """Frames of all clips together."""
         return sum(len(clip) for clip in self.clips)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowFiles:
+    """Where the flow to a neighbouring frame is stored; see flow_file."""
+
+    flow: Path
+    occlusion: Path
+    """8-bit PNG: 0 where the other frame shows the point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +93,17 @@ class FileItem:
     labels: Path | None = None
     instances: Path | None = None
     pts_us: int = 0
+    depth: Path | None = None
+    """16-bit PNG, centimetres; ``FAR_CM`` = too far to count."""
+    forward: FlowFiles | None = None
+    """Flow to the next frame."""
+    backward: FlowFiles | None = None
+    """Flow to the frame before."""
+
+
+def read_instances(path: Path) -> NDArray[np.uint16]:
+    """(H, W) instance numbers as stored in an 8- or 16-bit PNG."""
+    return read_index_image(path).astype(np.uint16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,23 +116,61 @@ class FileClip:
     num_classes: int
     recode: Callable[[Path], NDArray[np.uint8]] = read_labels
     """Reads one label file as class ids."""
+    number: Callable[[Path], NDArray[np.uint16]] = read_instances
+    """Reads one instance file as instance numbers, 0 = none."""
+    stretch: bool = False
+    """Bring labels of another size to that of their image, by the nearest pixel; otherwise they are refused."""
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int, /) -> Sample:
-        if not 0 <= index < len(self.items):
-            raise IndexError(f"clip {self.name!r} has {len(self.items)} frames, no frame {index}")
-        item = self.items[index]
+        item = self._item(index)
         frame = read_image(item.image, pts_us=item.pts_us, sequence=index)
         labels = instances = None
         if item.labels is not None:
             labels = self.recode(item.labels)
+            if self.stretch:
+                labels = _stretched(labels, frame)
             check_labels(labels, frame, item.labels, self.num_classes)
         if item.instances is not None:
-            instances = read_index_image(item.instances).astype(np.uint16)
+            instances = self.number(item.instances)
             _check_size(instances.shape, frame, item.instances)
         return Sample(frame=frame, labels=labels, instances=instances)
+
+    def flow(self, index: int, other: int, /) -> FlowField | None:
+        """Stored flow to a neighbouring frame, ``None`` where there is none."""
+        item, _ = self._item(index), self._item(other)
+        files = {1: item.forward, -1: item.backward}.get(other - index)
+        if files is None:
+            return None
+        hidden = read_labels(files.occlusion)
+        flow = read_flow(files.flow)
+        if flow.shape[:2] != hidden.shape:
+            raise BadInput(f"{files.flow} and {files.occlusion} differ in size")
+        return FlowField(flow=flow, visible=hidden == 0)
+
+    def depth(self, index: int, /) -> NDArray[np.float32] | None:
+        """(H, W) metres, ``inf`` = too far to count; ``None`` where none is stored."""
+        path = self._item(index).depth
+        if path is None:
+            return None
+        centimetres = read_index_image(path)
+        metres = centimetres.astype(np.float32) / np.float32(100)
+        metres[centimetres == FAR_CM] = np.inf
+        return metres
+
+    def _item(self, index: int) -> FileItem:
+        if not 0 <= index < len(self.items):
+            raise IndexError(f"clip {self.name!r} has {len(self.items)} frames, no frame {index}")
+        return self.items[index]
+
+
+def _stretched(labels: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+    height, width = labels.shape
+    rows = (2 * np.arange(frame.height) + 1) * height // (2 * frame.height)
+    columns = (2 * np.arange(frame.width) + 1) * width // (2 * frame.width)
+    return labels[rows[:, None], columns]
 
 
 def check_labels(labels: NDArray[np.uint8], frame: Frame, path: Path, num_classes: int) -> None:

@@ -1,8 +1,9 @@
 """A folder of the user's own: ``images/`` with ``labels/`` of the same stems, or one such pair per sub-folder (clip).
 
-Beside them, all optional: ``instances/`` (8- or 16-bit PNG), ``classes.json`` (a list of names or of
+Beside them, all optional: ``instances/`` (8- or 16-bit PNG), what ``data generate`` writes for flow and depth (see
+generate; a frame may lack them), ``classes.json`` (a list of names or of
 ``{"name", "colour"}``) or ``classes.txt`` (a name per line; CamVid's 11 classes where there is neither), and
-``dataset.json`` with ``{"fps": 15}``. Labels are 8-bit grey or palette PNGs of class ids, 255 = ignore.
+``dataset.json`` with ``{"fps": 15}`` and perhaps ``{"things": ["Car"]}``. Labels are 8-bit grey or palette PNGs of class ids, 255 = ignore.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_vss.data.classes import CAMVID_CLASSES, ClassInfo
-from edge_vss.data.dataset import Dataset, FileClip, FileItem
+from edge_vss.data.dataset import Dataset, FileClip, FileItem, FlowFiles
 from edge_vss.data.images import IMAGE_SUFFIXES
 from edge_vss.errors import BadInput
 
@@ -33,7 +34,7 @@ def open_folder(rest: str) -> Dataset:
         raise BadInput(f"{root}: expected images/ (and labels/), or sub-folders with images/")
     fps = _fps(root)
     clips = tuple(_clip(place, root, fps, len(classes)) for place in places)
-    return Dataset(classes=classes, clips=clips)
+    return Dataset(classes=classes, clips=clips, things=_things(root, classes))
 
 
 def _clip(place: Path, root: Path, fps: float | None, num_classes: int) -> FileClip:
@@ -43,9 +44,16 @@ def _clip(place: Path, root: Path, fps: float | None, num_classes: int) -> FileC
     labels = _partners(place / "labels", images)
     instances = _partners(place / "instances", images)
     rate = _fps(place) or fps
+    depth, forward, backward = _found(place / "depth"), _flows(place, ""), _flows(place, "-back")
     items = tuple(
         FileItem(
-            image=path, labels=labels.get(stem), instances=instances.get(stem), pts_us=round(i * 1e6 / (rate or 1.0))
+            image=path,
+            labels=labels.get(stem),
+            instances=instances.get(stem),
+            pts_us=round(i * 1e6 / (rate or 1.0)),
+            depth=depth.get(stem),
+            forward=forward.get(stem),
+            backward=backward.get(stem),
         )
         for i, (stem, path) in enumerate(images.items())
     )
@@ -74,6 +82,30 @@ def _partners(folder: Path, images: dict[str, Path]) -> dict[str, Path]:
         if stem not in images:
             raise BadInput(f"{path}: no picture with the stem {stem!r} in {folder.parent / 'images'}")
     return found
+
+
+def _found(folder: Path) -> dict[str, Path]:
+    return _by_stem(folder, (".png",)) if folder.is_dir() else {}
+
+
+def _flows(place: Path, suffix: str) -> dict[str, FlowFiles]:
+    """Flow files by the stem of the frame they start from."""
+    flows, occlusions = _found(place / f"flow{suffix}"), _found(place / f"occlusion{suffix}")
+    for stem, path in flows.items():
+        if stem not in occlusions:
+            raise BadInput(f"{path}: no partner {place / f'occlusion{suffix}' / (stem + '.png')}")
+    return {stem: FlowFiles(flow=path, occlusion=occlusions[stem]) for stem, path in flows.items()}
+
+
+def _things(root: Path, classes: tuple[ClassInfo, ...]) -> frozenset[int]:
+    """Classes whose objects are told apart, as ``dataset.json`` names them."""
+    path = root / "dataset.json"
+    facts = _json(path) if path.is_file() else {}
+    listed = facts.get("things", []) if isinstance(facts, dict) else []
+    names = [info.name for info in classes]
+    if not isinstance(listed, list) or any(name not in names for name in listed):
+        raise BadInput(f"{path}: things should list names of classes, got {listed!r}")
+    return frozenset(names.index(name) for name in listed)
 
 
 def _classes(root: Path) -> tuple[ClassInfo, ...]:

@@ -1,8 +1,10 @@
 """Writes generated street clips to disk, in the layout that ``folder:`` reads.
 
 Per clip: ``images/`` (RGB PNG), ``labels/`` (8-bit PNG), ``instances/`` (16-bit PNG, 0 = none), ``depth/`` (16-bit PNG,
-centimetres, 65535 = farther than 655 m or sky) and ``dataset.json``; for all clips together ``classes.json`` and
-``dataset.json`` with the spec they came from.
+centimetres, 65535 = farther than 655 m or sky) and ``dataset.json``; where flow is asked for, ``flow/`` to the next
+frame and ``flow-back/`` to the one before (KITTI's PNGs, see flow_file) with ``occlusion/`` and ``occlusion-back/``
+(8-bit PNG, 0 = the other frame shows the point, 255 = hidden there or outside). For all clips together ``classes.json``
+and ``dataset.json`` with the spec they came from.
 """
 
 from __future__ import annotations
@@ -18,16 +20,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_vss.data.street.config import STREET_CLASSES, Look, Motion, StreetConfig
+from edge_vss.data.dataset import FAR_CM
+from edge_vss.data.flow_file import write_flow
+from edge_vss.data.street.config import STREET_CLASSES, STREET_THINGS, Look, Motion, StreetConfig
 from edge_vss.data.street.world import StreetWorld
 from edge_vss.data.video import write_png
 from edge_vss.errors import BadInput
 from edge_vss.places import make_folder
 
-__all__ = ["FAR_CM", "generate"]
+__all__ = ["generate"]
 
-FAR_CM = 65535
-"""Stored depth of what is too far to count, the sky included."""
+KINDS = ("images", "labels", "instances", "depth")
+STEPS = {"": 1, "-back": -1}
+"""Suffix of the folders of flow -> how many frames on the other frame lies."""
 
 
 def generate(
@@ -40,6 +45,7 @@ def generate(
     look: Look = "camera",
     motion: Motion = "mixed",
     seed: int = 0,
+    flow: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write ``clips`` clips of ``frames`` frames into ``out``; clip i has seed ``seed + i``.
@@ -49,6 +55,7 @@ def generate(
 
     Args:
         size: Height and width in pixels.
+        flow: Write flow and occlusion as well.
         progress: Called with (frames done, frames in all) after each frame.
 
     Raises:
@@ -63,11 +70,11 @@ def generate(
     ]
     root = Path(out)
     try:
-        _write_facts(root, configs[0], clips, frames)
+        _write_facts(root, configs[0], clips, frames, flow)
         for i, config in enumerate(configs):
             base = i * frames
             step = None if progress is None else _Step(progress, base, clips * frames)
-            _write_clip(root / f"clip-{i:04d}", config, frames, step)
+            _write_clip(root / f"clip-{i:04d}", config, frames, flow, step)
     except OSError as error:
         raise BadInput(f"{out}: cannot be written ({error.strerror or error})") from error
 
@@ -82,8 +89,9 @@ class _Step:
         self._progress(self._base + done, self._total)
 
 
-def _write_facts(root: Path, config: StreetConfig, clips: int, frames: int) -> None:
-    facts = {"generator": "street", "clips": clips, "frames": frames, **asdict(config)}
+def _write_facts(root: Path, config: StreetConfig, clips: int, frames: int, flow: bool) -> None:
+    things = [STREET_CLASSES[thing].name for thing in sorted(STREET_THINGS)]
+    facts = {"generator": "street", "clips": clips, "frames": frames, "flow": flow, "things": things, **asdict(config)}
     path = root / "dataset.json"
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != facts:
         raise BadInput(f"{root}: holds a data set made with another spec; choose another folder or remove it")
@@ -101,28 +109,43 @@ def _write_json(path: Path, content: Any) -> None:
     part.replace(path)
 
 
-def _write_clip(place: Path, config: StreetConfig, frames: int, step: Callable[[int], None] | None) -> None:
+def _write_clip(
+    place: Path, config: StreetConfig, frames: int, flow: bool, step: Callable[[int], None] | None
+) -> None:
     if place.is_dir():
         if step is not None:
             step(frames)
         return
     part = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        for kind in ("images", "labels", "instances", "depth"):
+        for kind in (*KINDS, *(f"{kind}{suffix}" for kind in ("flow", "occlusion") for suffix in STEPS if flow)):
             (part / kind).mkdir(parents=True)
         world = StreetWorld(config)
         for index in range(frames):
-            frame, name = world.render(index), f"{index:06d}.png"
-            write_png(part / "images" / name, frame.rgb)
-            write_png(part / "labels" / name, frame.labels)
-            write_png(part / "instances" / name, frame.instances)
-            write_png(part / "depth" / name, _centimetres(frame.depth))
+            _write_frame(part, world, index)
+            for suffix, other in STEPS.items():
+                if flow and 0 <= index + other < frames:
+                    _write_flow(part, suffix, world, index, index + other)
             if step is not None:
                 step(index + 1)
         _write_json(part / "dataset.json", {"generator": "street", "frames": frames, **asdict(config)})
         part.replace(place)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_frame(part: Path, world: StreetWorld, index: int) -> None:
+    frame, name = world.render(index), f"{index:06d}.png"
+    write_png(part / "images" / name, frame.rgb)
+    write_png(part / "labels" / name, frame.labels)
+    write_png(part / "instances" / name, frame.instances)
+    write_png(part / "depth" / name, _centimetres(frame.depth))
+
+
+def _write_flow(part: Path, suffix: str, world: StreetWorld, index: int, other: int) -> None:
+    field, name = world.flow(index, other), f"{index:06d}.png"
+    write_flow(part / f"flow{suffix}" / name, field.flow)
+    write_png(part / f"occlusion{suffix}" / name, np.where(field.visible, np.uint8(0), np.uint8(255)))
 
 
 def _centimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -24,6 +24,7 @@ __all__ = [
     "read_index_image",
     "read_labels",
     "read_rgb",
+    "read_rgb16",
 ]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
@@ -53,6 +54,16 @@ def read_image(path: Path, *, pts_us: int = 0, sequence: int = 0) -> Frame:
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8, as stored for PNGs."""
     return _rgb(_decode(path))
+
+
+def read_rgb16(path: Path) -> NDArray[np.uint16]:
+    """(H, W, 3) uint16 as stored in a 16-bit RGB PNG."""
+    picture = _decode(path)
+    if picture.format.name != "rgb48be":
+        raise BadInput(f"{path}: expected a PNG with three channels of 16 bits, got {picture.format.name}")
+    rows = plane_rows(picture.planes[0])[: picture.height, : picture.width * 6]
+    stored = np.ascontiguousarray(rows).view(">u2").astype(np.uint16)
+    return stored.reshape(picture.height, picture.width, 3)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:

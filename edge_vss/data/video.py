@@ -141,15 +141,15 @@ class VideoWriter:
 
 
 def write_png(path: Path | str, array: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Write (H, W) uint8 or uint16 as grey, (H, W, 3) uint8 as RGB; every number is kept.
+    """Write (H, W) as grey, (H, W, 3) as RGB, uint8 or uint16; every number is kept.
 
     Raises:
         BadInput: The place cannot be written.
     """
-    layouts = {(2, "uint8"): "gray", (2, "uint16"): "gray16be", (3, "uint8"): "rgb24"}
+    layouts = {(2, "uint8"): "gray", (2, "uint16"): "gray16be", (3, "uint8"): "rgb24", (3, "uint16"): "rgb48be"}
     layout = layouts.get((array.ndim, array.dtype.name))
     if layout is None or (array.ndim == 3 and array.shape[2] != 3):
-        raise ValueError(f"a PNG holds (H, W) uint8 or uint16 or (H, W, 3) uint8, got {array.shape} {array.dtype}")
+        raise ValueError(f"a PNG holds (H, W) or (H, W, 3) uint8 or uint16, got {array.shape} {array.dtype}")
     context = VideoCodecContext.create("png", "w")
     assert isinstance(context, VideoCodecContext)
     context.height, context.width, context.pix_fmt = array.shape[0], array.shape[1], layout

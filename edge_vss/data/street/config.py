@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_vss.data.classes import CAMVID_CLASSES
 
-__all__ = ["STREET_CLASSES", "Look", "Motion", "StreetConfig", "StreetFrame"]
+__all__ = ["STREET_CLASSES", "STREET_THINGS", "Look", "Motion", "StreetConfig", "StreetFrame"]
 
 Look = Literal["simulated", "camera"]
 Motion = Literal["stopped", "steady", "turning", "fast", "mixed"]
@@ -19,6 +19,8 @@ STREET_CLASSES = CAMVID_CLASSES
 """The street world draws CamVid's classes."""
 
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(11)
+STREET_THINGS = frozenset((CAR, PEDESTRIAN, BICYCLIST))
+"""Classes whose objects have instance numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)

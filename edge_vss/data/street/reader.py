@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_vss.data.dataset import Dataset, Sample
-from edge_vss.data.street.config import STREET_CLASSES, StreetConfig
+from edge_vss.data.flow import FlowField
+from edge_vss.data.street.config import STREET_CLASSES, STREET_THINGS, StreetConfig
 from edge_vss.data.street.spec import parse_street
 from edge_vss.data.street.world import StreetWorld
 from edge_vss.frame import Frame
@@ -33,14 +37,28 @@ class StreetClip:
         return self._frames
 
     def __getitem__(self, index: int, /) -> Sample:
-        if not 0 <= index < self._frames:
-            raise IndexError(f"clip {self.name!r} has {self._frames} frames, no frame {index}")
+        self._check(index)
         made = self.world.render(index)
         height, width = made.labels.shape
         frame = Frame(
             format="rgb", planes=(made.rgb,), height=height, width=width, pts_us=made.pts_us, sequence=made.sequence
         )
         return Sample(frame=frame, labels=made.labels, instances=made.instances)
+
+    def flow(self, index: int, other: int, /) -> FlowField:
+        """Exact flow from frame ``index`` to frame ``other``."""
+        self._check(index)
+        self._check(other)
+        return self.world.flow(index, other)
+
+    def depth(self, index: int, /) -> NDArray[np.float32]:
+        """(H, W) metres along the optical axis; the sky is ``inf``."""
+        self._check(index)
+        return self.world.depth(index)
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < self._frames:
+            raise IndexError(f"clip {self.name!r} has {self._frames} frames, no frame {index}")
 
 
 def open_street(rest: str) -> Dataset:
@@ -49,5 +67,6 @@ def open_street(rest: str) -> Dataset:
     frames = spec.frames or DEFAULT_FRAMES
     return Dataset(
         classes=STREET_CLASSES,
+        things=STREET_THINGS,
         clips=tuple(StreetClip(spec.clip_config(i), frames) for i in range(spec.clips or DEFAULT_CLIPS)),
     )

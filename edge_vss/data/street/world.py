@@ -62,8 +62,7 @@ class StreetWorld:
         if config.look == "camera":
             planes = self._lens.apply(planes, index, time_s)
         rgb = np.ascontiguousarray(planes.transpose(1, 2, 0))
-        with np.errstate(divide="ignore"):
-            depth = np.reciprocal(screen.nearness)
+        depth = _depth(screen)
         pts_us = round(index * 1e6 / config.fps)
         return StreetFrame(
             rgb=rgb, labels=screen.labels, instances=screen.instances, depth=depth, pts_us=pts_us, sequence=index
@@ -76,6 +75,10 @@ class StreetWorld:
         of both looks.
         """
         return exact_flow(self._trace(index), self._trace(other))
+
+    def depth(self, index: int) -> NDArray[np.float32]:
+        """(H, W) metres along the optical axis at frame ``index``; the sky is ``inf``."""
+        return _depth(self._trace(index).screen)
 
     def _draw(self, index: int, traced: bool = False) -> Trace:
         if index < 0:
@@ -114,3 +117,9 @@ class StreetWorld:
             mixed >>= 8
             planes[channel] = mixed
         return planes
+
+
+def _depth(screen: Screen) -> NDArray[np.float32]:
+    with np.errstate(divide="ignore"):
+        depth: NDArray[np.float32] = np.reciprocal(screen.nearness)
+    return depth
