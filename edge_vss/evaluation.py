@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from edge_vss.bundle import Bundle, Manifest, OutputSpec, load_bundle
 from edge_vss.data.colour import to_rgb
 from edge_vss.data.datasets import Clip, Dataset, Sample, open_dataset
-from edge_vss.data.flow import FLOW_NAME, FlowError, dis_flow
+from edge_vss.data.flow import DATA_FLOW, FLOW_NAME, FlowError, dis_flow, known_flow
 from edge_vss.emulation import emulated
 from edge_vss.errors import BadInput
-from edge_vss.metrics import ConfusionMatrix, TemporalConsistency
+from edge_vss.metrics import BAND_PX, Measures, TemporalConsistency
 from edge_vss.run_stats import percentiles
 from edge_vss.runtime import Pipeline
 from edge_vss.variants import check_variant
@@ -46,6 +46,10 @@ class EvalOptions:
     """0 = one per core."""
     consistency: bool = True
     """Score temporal consistency where the data is video; it needs optical flow, which takes time."""
+    vpq: bool = False
+    """Score video panoptic quality too; it needs memory of four label maps' segments."""
+    boundary_px: int = BAND_PX
+    """Width of the band along borders, >= 1."""
     emulate: bool = False
     """Compute the engines as written on ONNX Runtime's CPU, whatever their back end; latencies then mean nothing."""
 
@@ -61,6 +65,9 @@ class Evaluation:
     iou: dict[str, float]
     """Class -> IoU; nan where it neither occurs nor is predicted."""
     pixel_accuracy: float
+    boundary_iou: float
+    """mIoU over the pixels at most ``boundary_px`` rows and columns from a border of the truth."""
+    boundary_px: int
     temporal_consistency: float
     """Pooled over pairs, nearest warp, no photometric mask."""
     temporal_consistency_masked: float
@@ -76,10 +83,17 @@ class Evaluation:
     """mean, p50, p90, p99, max over all frames."""
     age_frames: dict[str, float]
     """mean and max age of the label map."""
+    vpq: float | None = None
+    """Video panoptic quality with one segment per class and frame, mean of the window lengths; ``None`` = not asked."""
+    vpq_windows: dict[str, float] | None = None
+    """Labelled frames of a window -> its value."""
+    vpq_instances: float | None = None
+    """The same against every instance of the data's things; ``None`` = not asked, or the data has none."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The keys that ``eval --json`` promises."""
-        return asdict(self)
+        """The keys that ``eval --json`` promises; what was not asked for has none."""
+        unasked = {field.name for field in fields(self) if field.default is None and getattr(self, field.name) is None}
+        return {key: value for key, value in asdict(self).items() if key not in unasked}
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,7 @@ class Step:
     """The stream starts anew with this frame."""
     flow: NDArray[np.float32] | None
     mask: NDArray[np.bool_] | None
+    flow_name: str
 
 
 def evaluate_bundle(
@@ -126,7 +141,10 @@ def evaluate_bundle(
             arguments, backend = {"operations": operations}, f"{variant.backend}, emulated"
         for schedule in schedules:
             pipeline = Pipeline(played, schedule=schedule, threads=options.threads, label_size="source", **arguments)
-            scorers.append(_Scorer(stack.enter_context(pipeline), manifest, output, schedule, backend))
+            measures = Measures(
+                len(output.classes), boundary_px=options.boundary_px, vpq=options.vpq, things=dataset.things
+            )
+            scorers.append(_Scorer(stack.enter_context(pipeline), manifest, output, schedule, backend, measures))
         flow = _score(scorers, dataset, options.consistency, progress)
         if not scorers[0].labelled_px:
             raise BadInput(f"{data}: not one of its {dataset.num_frames} frames has a labelled pixel; nothing to score")
@@ -168,7 +186,7 @@ def _score(
     done, total, flow = 0, dataset.num_frames * len(scorers), ""
     for clip in dataset.clips:
         for chunk in _chunks(clip, consistency):
-            flow = FLOW_NAME if any(step.flow is not None for step in chunk) else flow
+            flow = next((step.flow_name for step in chunk if step.flow is not None), flow)
             for scorer in scorers:
                 for step in chunk:
                     scorer.add(step)
@@ -185,15 +203,16 @@ def _chunks(clip: Clip, consistency: bool) -> Iterator[list[Step]]:
     for index in range(len(clip)):
         sample = clip[index]
         flow = mask = picture = None
+        name = ""
         if moving:
             picture = to_rgb(sample.frame)
             if before is not None and before.shape == picture.shape:
                 try:
-                    flow = dis_flow(before, picture)
+                    flow, name = _flow(clip, index, before, picture)
                     mask = TemporalConsistency.pair_mask(before, picture, flow)
                 except FlowError:
                     moving = False
-        chunk.append(Step(sample, clip.fps is None or index == 0, flow, mask))
+        chunk.append(Step(sample, clip.fps is None or index == 0, flow, mask, name))
         before = picture
         if len(chunk) * sample.frame.height * sample.frame.width * 14 > CHUNK_BYTES:
             yield chunk
@@ -202,14 +221,30 @@ def _chunks(clip: Clip, consistency: bool) -> Iterator[list[Step]]:
         yield chunk
 
 
+def _flow(
+    clip: Clip, index: int, before: NDArray[np.uint8], picture: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], str]:
+    """Flow into frame ``index`` from the one before, and its name: the clip's own, or else an estimate."""
+    known = known_flow(clip, index - 1, index)
+    return (known.flow, DATA_FLOW) if known is not None else (dis_flow(before, picture), FLOW_NAME)
+
+
 class _Scorer:
     """One schedule on its way through the data."""
 
-    def __init__(self, pipeline: Pipeline, manifest: Manifest, output: OutputSpec, schedule: str, backend: str) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        manifest: Manifest,
+        output: OutputSpec,
+        schedule: str,
+        backend: str,
+        measures: Measures,
+    ) -> None:
         self._backend = backend or pipeline.info.backend
         self._pipeline, self._schedule, self._output = pipeline, schedule, output.name
         self._classes = [info.name for info in output.classes]
-        self._matrix, self._consistency = ConfusionMatrix(len(self._classes)), TemporalConsistency(len(self._classes))
+        self._measures = measures
         self._stage_macs = {stage.name: stage.macs for stage in manifest.graph.stages}
         self._fired: list[tuple[str, ...]] = []
         self._firsts: list[bool] = []
@@ -221,15 +256,13 @@ class _Scorer:
         """Label one frame and count it."""
         if step.first:
             self._pipeline.reset()
+            self._measures.start_clip()
             self._before = None
         result = self._pipeline.process(step.sample.frame)
         labels = result.labels[self._output]
-        if step.sample.labels is not None:
-            if step.sample.labels.shape != labels.shape:
-                raise BadInput(f"labels are {step.sample.labels.shape}, the frame is {labels.shape}")
-            self._matrix.update(step.sample.labels, labels)
+        self._measures.update(step.sample, labels)
         if step.flow is not None and self._before is not None:
-            self._consistency.update(self._before, labels, step.flow, step.mask)
+            self._measures.consistency.update(self._before, labels, step.flow, step.mask)
         self._before = labels
         self._fired.append(result.fired)
         self._firsts.append(step.first)
@@ -239,7 +272,7 @@ class _Scorer:
     @property
     def labelled_px(self) -> int:
         """Pixels that were scored so far."""
-        return int(self._matrix.counts.sum())
+        return int(self._measures.matrix.counts.sum())
 
     def result(self, flow: str) -> Evaluation:
         """The scores of everything that was added."""
@@ -250,11 +283,7 @@ class _Scorer:
             schedule=self._schedule,
             backend=self._backend,
             precision=info.precision,
-            miou=self._matrix.miou,
-            iou=dict(zip(self._classes, self._matrix.iou.tolist())),
-            pixel_accuracy=self._matrix.pixel_accuracy,
-            temporal_consistency=self._consistency.value,
-            temporal_consistency_masked=self._consistency.masked,
+            **self._measures.scores(self._classes),
             flow=flow,
             frames=len(self._fired),
             update_rate={

@@ -33,6 +33,12 @@ def evaluate(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = 0,
+    vpq: Annotated[
+        bool, typer.Option("--vpq", help="Score video panoptic quality too, over windows of 1 to 4 labelled frames.")
+    ] = False,
+    boundary_px: Annotated[
+        int, typer.Option(min=1, max=1000, help="Width in pixels of the band along borders for the boundary IoU.")
+    ] = 3,
     emulate: Annotated[
         bool,
         typer.Option("--emulate", help="Judge engines of a back end that is not here; slow, timings mean nothing."),
@@ -47,7 +53,13 @@ def evaluate(
 
     report = Report(json)
     options = EvalOptions(
-        schedules=tuple(schedule or ()), backend=backend, precision=precision, threads=threads, emulate=emulate
+        schedules=tuple(schedule or ()),
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        emulate=emulate,
+        vpq=vpq,
+        boundary_px=boundary_px,
     )
     with progress_bar("evaluation") as progress:
         found = evaluate_bundle(bundle, data, options, progress=progress)
@@ -62,12 +74,16 @@ def _print(report: Report, found: list[Evaluation]) -> None:
     first = found[0]
     # Stages that rest now and then; a schedule that re-uses everything says nothing about single stages.
     clocked = [stage for stage in first.update_rate if any(0 < one.update_rate[stage] < 1 for one in found)]
+    quality = {"VPQ": [one.vpq for one in found], "VPQ inst.": [one.vpq_instances for one in found]}
+    quality = {name: values for name, values in quality.items() if values[0] is not None}
     columns = (
         "schedule",
         "mIoU",
         "pixel acc.",
+        f"border {first.boundary_px} px",
         "TC",
         "TC masked",
+        *quality,
         *clocked,
         "M macs mean",
         "max",
@@ -80,14 +96,16 @@ def _print(report: Report, found: list[Evaluation]) -> None:
             one.schedule,
             f"{one.miou:.4f}",
             f"{one.pixel_accuracy:.4f}",
+            f"{one.boundary_iou:.4f}",
             f"{one.temporal_consistency:.4f}",
             f"{one.temporal_consistency_masked:.4f}",
+            *(f"{values[place]:.4f}" for values in quality.values()),
             *(f"{one.update_rate[stage]:.1%}" for stage in clocked),
             f"{one.macs_per_frame['mean'] / 1e6:.0f}",
             f"{one.macs_per_frame['max'] / 1e6:.0f}",
             *(f"{one.latency_ms[key]:.1f}" for key in ("p50", "p99", "max")),
         )
-        for one in found
+        for place, one in enumerate(found)
     ]
     report.print(make_table(f"{first.frames} frames, {first.backend} {first.precision}", columns, rows))
     classes = [

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.data.classes import IGNORE, ClassInfo
-from edge_vss.data.flow import FlowField
 from edge_vss.data.flow_file import read_flow
 from edge_vss.data.images import read_image, read_index_image, read_labels
+from edge_vss.data.warp import FlowField
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 
@@ -156,7 +156,7 @@ class FileClip:
         if path is None:
             return None
         centimetres = read_index_image(path)
-        metres = centimetres.astype(np.float32) / np.float32(100)
+        metres: NDArray[np.float32] = centimetres.astype(np.float32) / np.float32(100)
         metres[centimetres == FAR_CM] = np.inf
         return metres
 
@@ -170,7 +170,8 @@ def _stretched(labels: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
     height, width = labels.shape
     rows = (2 * np.arange(frame.height) + 1) * height // (2 * frame.height)
     columns = (2 * np.arange(frame.width) + 1) * width // (2 * frame.width)
-    return labels[rows[:, None], columns]
+    stretched: NDArray[np.uint8] = labels[rows[:, None], columns]
+    return stretched
 
 
 def check_labels(labels: NDArray[np.uint8], frame: Frame, path: Path, num_classes: int) -> None:

@@ -42,6 +42,6 @@ def read_flow(path: Path) -> NDArray[np.float32]:
         BadInput: It is not a 16-bit RGB PNG.
     """
     coded = read_rgb16(path)
-    flow = (coded[..., :2].astype(np.float32) - _ZERO) / np.float32(_SCALE)
+    flow: NDArray[np.float32] = (coded[..., :2].astype(np.float32) - _ZERO) / np.float32(_SCALE)
     flow[coded[..., 2] == 0] = np.nan
     return flow

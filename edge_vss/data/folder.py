@@ -1,9 +1,9 @@
 """A folder of the user's own: ``images/`` with ``labels/`` of the same stems, or one such pair per sub-folder (clip).
 
-Beside them, all optional: ``instances/`` (8- or 16-bit PNG), what ``data generate`` writes for flow and depth (see
-generate; a frame may lack them), ``classes.json`` (a list of names or of
-``{"name", "colour"}``) or ``classes.txt`` (a name per line; CamVid's 11 classes where there is neither), and
-``dataset.json`` with ``{"fps": 15}`` and perhaps ``{"things": ["Car"]}``. Labels are 8-bit grey or palette PNGs of class ids, 255 = ignore.
+Beside them, all optional: ``instances/`` (8- or 16-bit PNG), what ``data generate`` writes of flow and depth (see
+generate; a frame may lack them), ``classes.json`` (a list of names or of ``{"name", "colour"}``) or ``classes.txt`` (a
+name per line; CamVid's 11 classes where there is neither), and ``dataset.json`` with ``{"fps": 15}`` and perhaps
+``{"things": ["Car"]}``. Labels are 8-bit grey or palette PNGs of class ids, 255 = ignore.
 """
 
 from __future__ import annotations

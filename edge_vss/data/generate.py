@@ -109,9 +109,7 @@ def _write_json(path: Path, content: Any) -> None:
     part.replace(path)
 
 
-def _write_clip(
-    place: Path, config: StreetConfig, frames: int, flow: bool, step: Callable[[int], None] | None
-) -> None:
+def _write_clip(place: Path, config: StreetConfig, frames: int, flow: bool, step: Callable[[int], None] | None) -> None:
     if place.is_dir():
         if step is not None:
             step(frames)

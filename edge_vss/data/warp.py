@@ -1,19 +1,30 @@
-"""Backward warping along optical flow, with the two masks that say where it can be trusted.
+"""Backward warping along optical flow, with the masks that say where it can be trusted.
 
 Flow from *t* to *s* at a pixel of *t* says where in *s* the same point lies, so warping *s* back onto *t* samples it
-there. numpy only; training has the same on torch tensors.
+there. numpy only; ``training.warp`` has the same on torch tensors, with gradients.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["backward_warp", "photometric_mask"]
+__all__ = ["FlowField", "agreeing_flows", "backward_warp", "photometric_mask", "photometric_weight"]
 
 PHOTOMETRIC_LIMIT = 20.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FlowField:
+    """Flow from one frame to another of the same clip."""
+
+    flow: NDArray[np.float32]
+    """(H, W, 2) pixels (dx, dy), x to the right and y down; nan where the point's place is not known."""
+    visible: NDArray[np.bool_]
+    """(H, W) True where the other frame shows the point: inside the picture and not hidden."""
 
 
 def backward_warp(
@@ -74,8 +85,40 @@ def photometric_mask(
     Returns:
         (H, W) True where the difference is at most ``limit``.
     """
-    difference = np.abs(picture.astype(np.float32) - warped)
-    if difference.ndim == 3:
-        difference = difference.mean(axis=2)
-    mask: NDArray[np.bool_] = difference <= limit
+    mask: NDArray[np.bool_] = _difference(picture, warped) <= limit
     return mask
+
+
+def photometric_weight(
+    picture: NDArray[np.uint8], warped: NDArray[Any], level: float = PHOTOMETRIC_LIMIT
+) -> NDArray[np.float32]:
+    """How much two pictures look alike, (H, W) in (0, 1]: exp(-d / ``level``), the soft form of ``photometric_mask``.
+
+    d is the mean absolute difference over the channels in levels of 255; the arguments are those of the mask.
+    """
+    weight: NDArray[np.float32] = np.exp(_difference(picture, warped) / np.float32(-level))
+    return weight
+
+
+def _difference(picture: NDArray[np.uint8], warped: NDArray[Any]) -> NDArray[np.float32]:
+    difference: NDArray[np.float32] = np.abs(picture.astype(np.float32) - warped.astype(np.float32))
+    return difference.mean(axis=2) if difference.ndim == 3 else difference
+
+
+def agreeing_flows(
+    flow: NDArray[np.floating[Any]], back: NDArray[np.floating[Any]], share: float = 0.01, slack_px2: float = 0.5
+) -> NDArray[np.bool_]:
+    """Where a flow and the one back lead to and fro: |f + b|^2 < share (|f|^2 + |b|^2) + slack (Sundaram et al. 2010).
+
+    Args:
+        flow: (H, W, 2) from t to s.
+        back: (H, W, 2) from s to t.
+
+    Returns:
+        (H, W) False where the flow leads out of the picture or the two disagree, as they do where a point is hidden.
+    """
+    there, valid = backward_warp(back, flow)
+    gap = ((flow + there) ** 2).sum(axis=2)
+    length = (flow**2).sum(axis=2) + (there**2).sum(axis=2)
+    agree: NDArray[np.bool_] = valid & (gap < share * length + slack_px2)
+    return agree

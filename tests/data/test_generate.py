@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from edge_vss.data.datasets import open_dataset
 from edge_vss.data.dataset import FAR_CM
+from edge_vss.data.datasets import open_dataset
 from edge_vss.data.generate import generate
 from edge_vss.data.images import read_index_image
 from edge_vss.data.street import STREET_CLASSES

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_vss.data.flow import FlowError, dis_flow
-from edge_vss.data.warp import backward_warp, photometric_mask
+from edge_vss.data.warp import agreeing_flows, backward_warp, photometric_mask, photometric_weight
 from edge_vss.metrics import TemporalConsistency
 
 
@@ -111,3 +111,21 @@ def test_flow_without_opencv_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     with pytest.raises(FlowError, match="edge-vss\\[train\\]"):
         dis_flow(np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8))
+
+
+def test_soft_photometric_weight_falls_with_the_difference() -> None:
+    picture = np.zeros((1, 3, 3), np.uint8)
+    warped = np.array([[[0, 0, 0], [60, 0, 0], [255, 255, 255]]], np.float32)
+    weight = photometric_weight(picture, warped, 20.0)
+    np.testing.assert_allclose(weight, [[1, math.exp(-1), math.exp(-255 / 20)]], rtol=1e-5)
+
+
+def test_flows_agree_where_one_undoes_the_other() -> None:
+    flow = np.broadcast_to(np.float32([2, 1]), (6, 8, 2)).copy()
+    back = -flow
+    back[3, 4] = [9, 9]  # what lies at (row 2, column 2) of the first frame is hidden in the second
+    agree = agreeing_flows(flow, back)
+    want = np.zeros((6, 8), bool)
+    want[:5, :6] = True  # the rest leaves the picture
+    want[2, 2] = False
+    np.testing.assert_array_equal(agree, want)

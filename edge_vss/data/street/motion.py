@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_vss.data.flow import FlowField
 from edge_vss.data.street.ground import ground_matrix
 from edge_vss.data.street.path import Pose
-from edge_vss.data.street.raster import GROUND, INSTANCE, SKY, SKYLINE, Screen, camera_matrices
+from edge_vss.data.street.raster import INSTANCE, SKY, Screen, camera_matrices
+from edge_vss.data.warp import FlowField
 
 __all__ = ["Trace", "exact_flow"]
 
@@ -41,7 +41,8 @@ class Trace:
     def rows(self) -> NDArray[np.int32]:
         """(H, W) what each pixel shows, as rows of tables."""
         assert self.screen.surfaces is not None
-        return self.screen.surfaces - np.int32(SKY)
+        rows: NDArray[np.int32] = self.screen.surfaces - np.int32(SKY)
+        return rows
 
     def seen(self, rows: NDArray[np.int32]) -> NDArray[np.int64]:
         """Numbers of the surfaces that some pixel shows, (K,)."""

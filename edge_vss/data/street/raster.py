@@ -7,6 +7,7 @@ A pixel's ray ``d`` meets the parallelogram ``P + a U + b V`` where ``z d = [U V
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,11 +184,14 @@ def camera_matrices(quads: NDArray[np.float64], pose: Pose) -> NDArray[np.float6
 def _matrices(
     quads: NDArray[np.float64], rotation: NDArray[np.float64], eye: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    return np.stack([quads[:, U] @ rotation.T, quads[:, V] @ rotation.T, (quads[:, P] - eye) @ rotation.T], -1)
+    matrices: NDArray[np.float64] = np.stack(
+        [quads[:, U] @ rotation.T, quads[:, V] @ rotation.T, (quads[:, P] - eye) @ rotation.T], -1
+    )
+    return matrices
 
 
 def _halvings(
-    inverses: NDArray[np.float64], sizes: NDArray[np.int64], metres_per_px: NDArray[np.float64]
+    inverses: NDArray[np.floating[Any]], sizes: NDArray[np.int64], metres_per_px: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """(N, 2): how often to halve each texture in y and x so that a texel is about a pixel in the surface's middle."""
     step_x = np.hypot(inverses[:, 0, 0], inverses[:, 0, 1]) * sizes[:, 1]

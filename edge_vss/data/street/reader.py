@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.data.dataset import Dataset, Sample
-from edge_vss.data.flow import FlowField
 from edge_vss.data.street.config import STREET_CLASSES, STREET_THINGS, StreetConfig
 from edge_vss.data.street.spec import parse_street
 from edge_vss.data.street.world import StreetWorld
+from edge_vss.data.warp import FlowField
 from edge_vss.frame import Frame
 
 __all__ = ["StreetClip", "open_street"]

@@ -7,7 +7,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_vss.data.flow import FlowField
 from edge_vss.data.street.config import StreetConfig, StreetFrame
 from edge_vss.data.street.ground import CrossSection, draw_ground, draw_sky
 from edge_vss.data.street.kit import EMPTY, Kit
@@ -18,6 +17,7 @@ from edge_vss.data.street.path import CentreLine, Journey, Pose
 from edge_vss.data.street.raster import Screen
 from edge_vss.data.street.theme import make_theme
 from edge_vss.data.street.traffic import Traffic
+from edge_vss.data.warp import FlowField
 
 __all__ = ["StreetWorld"]
 
