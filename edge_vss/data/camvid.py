@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_vss.data.classes import CAMVID_CLASSES, IGNORE
 from edge_vss.data.dataset import Dataset, FileClip, FileItem
 from edge_vss.data.images import read_labels, read_rgb
+from edge_vss.data.layout import packed_rgb, parse_place
 from edge_vss.errors import BadInput
 
 __all__ = ["open_camvid"]
@@ -43,12 +44,11 @@ _ORIGINAL_COLOURS: dict[int, tuple[tuple[int, int, int], ...]] = {
 
 def open_camvid(rest: str) -> Dataset:
     """Open ``PATH[:SPLIT[a:b]]``."""
-    root, split, kept = _parse(rest)
-    if not root.is_dir():
-        raise BadInput(f"camvid: no folder {root}")
+    place = parse_place("camvid", rest, _SPLITS)
+    root, split = place.root, place.split
     original = root / "701_StillsRaw_full"
     pairs = _original_pairs(root, split) if original.is_dir() else _listed_pairs(root, split)
-    pairs = pairs[kept]
+    pairs = pairs[place.kept]
     if not pairs:
         raise BadInput(f"camvid: {rest!r} selects no frame")
     recode = _from_colours if original.is_dir() else _from_ids
@@ -56,18 +56,6 @@ def open_camvid(rest: str) -> Dataset:
     for drive, group in groupby(pairs, lambda pair: _drive_and_number(pair[0])[0]):
         clips.append(_clip(drive, list(group), recode))
     return Dataset(classes=CAMVID_CLASSES, clips=tuple(clips))
-
-
-def _parse(rest: str) -> tuple[Path, str, slice]:
-    """``PATH[:SPLIT[a:b]]`` -> folder, split, slice of its list."""
-    found = re.fullmatch(r"(?P<path>.+?)(?::(?P<split>[a-z]+)(?:\[(?P<start>-?\d*):(?P<stop>-?\d*)\])?)?", rest)
-    if found is None:
-        raise BadInput("camvid: expected camvid:PATH[:SPLIT], got no path")
-    split = found["split"] or "train"
-    if split not in _SPLITS:
-        raise BadInput(f"camvid: unknown split {split!r}; known: {', '.join(_SPLITS)}, each with an optional [a:b]")
-    start, stop = (int(found[key]) if found[key] else None for key in ("start", "stop"))
-    return Path(found["path"]).expanduser(), split, slice(start, stop)
 
 
 def _listed_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
@@ -150,8 +138,7 @@ def _from_ids(path: Path) -> NDArray[np.uint8]:
 
 
 def _from_colours(path: Path) -> NDArray[np.uint8]:
-    rgb = read_rgb(path).astype(np.int32)
-    packed = (rgb[..., 0] << 16) | (rgb[..., 1] << 8) | rgb[..., 2]
+    packed = packed_rgb(read_rgb(path))
     labels = np.full(packed.shape, IGNORE, np.uint8)
     for label, colours in _ORIGINAL_COLOURS.items():
         known = [(r << 16) | (g << 8) | b for r, g, b in colours]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import colorsys
+
 from edge_vss.bundle import ClassInfo
 
-__all__ = ["CAMVID_CLASSES", "IGNORE", "ClassInfo"]
+__all__ = ["CAMVID_CLASSES", "IGNORE", "ClassInfo", "some_colour"]
 
 IGNORE = 255
 """Label of pixels that count neither for training nor for a metric."""
@@ -23,3 +25,9 @@ CAMVID_CLASSES: tuple[ClassInfo, ...] = (
     ClassInfo("Bicyclist", (0, 128, 192)),
 )
 """The 11 classes that CamVid is scored on, in the usual order and colours."""
+
+
+def some_colour(index: int) -> tuple[int, int, int]:
+    """A colour for a class that brings none: hues by the golden ratio, so that neighbours look different."""
+    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1.0, 0.75, 0.6 + 0.35 * (index % 2))
+    return round(red * 255), round(green * 255), round(blue * 255)

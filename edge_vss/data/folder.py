@@ -8,12 +8,11 @@ name per line; CamVid's 11 classes where there is neither), and ``dataset.json``
 
 from __future__ import annotations
 
-import colorsys
 import json
 from pathlib import Path
 from typing import Any
 
-from edge_vss.data.classes import CAMVID_CLASSES, ClassInfo
+from edge_vss.data.classes import CAMVID_CLASSES, ClassInfo, some_colour
 from edge_vss.data.dataset import Dataset, FileClip, FileItem, FlowFiles
 from edge_vss.data.images import IMAGE_SUFFIXES
 from edge_vss.errors import BadInput
@@ -119,24 +118,18 @@ def _classes(root: Path) -> tuple[ClassInfo, ...]:
         names = [line.strip() for line in lines if line.strip()]
         if not 1 <= len(names) <= 255:
             raise BadInput(f"{root / 'classes.txt'}: expected 1-255 names, one per line")
-        return tuple(ClassInfo(name, _some_colour(i)) for i, name in enumerate(names))
+        return tuple(ClassInfo(name, some_colour(i)) for i, name in enumerate(names))
     return CAMVID_CLASSES
 
 
 def _class(entry: Any, index: int, path: Path) -> ClassInfo:
     if isinstance(entry, str):
-        return ClassInfo(entry, _some_colour(index))
+        return ClassInfo(entry, some_colour(index))
     if isinstance(entry, dict) and isinstance(entry.get("name"), str):
-        colour = entry.get("colour", list(_some_colour(index)))
+        colour = entry.get("colour", list(some_colour(index)))
         if isinstance(colour, list) and len(colour) == 3 and all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
             return ClassInfo(entry["name"], (colour[0], colour[1], colour[2]))
     raise BadInput(f'{path}: class {index} should be a name or {{"name": ..., "colour": [r, g, b]}}, got {entry!r}')
-
-
-def _some_colour(index: int) -> tuple[int, int, int]:
-    """Hues by the golden ratio: neighbours look different."""
-    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1.0, 0.75, 0.6 + 0.35 * (index % 2))
-    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def _fps(folder: Path) -> float | None:

@@ -23,11 +23,14 @@ __all__ = [
     "read_image",
     "read_index_image",
     "read_labels",
+    "read_luma",
+    "read_numbers_or_rgb",
     "read_rgb",
     "read_rgb16",
 ]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
+_GREY16 = ("gray16be", "gray16le")
 MAX_SIDE_PX = 16384
 """A wider or higher picture is refused before it is decoded."""
 
@@ -66,6 +69,20 @@ def read_rgb16(path: Path) -> NDArray[np.uint16]:
     return stored.reshape(picture.height, picture.width, 3)
 
 
+def read_numbers_or_rgb(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """As stored in a PNG: (H, W) numbers where it is grey or has a palette, else (H, W, 3) colours."""
+    picture = _decode(path)
+    return _numbers(picture, path) if picture.format.name in ("gray", "pal8", *_GREY16) else _rgb(picture)
+
+
+def read_luma(path: Path) -> NDArray[np.uint8]:
+    """(H, W) brightness: the first plane of a JPEG, 0-255."""
+    picture = _decode(path)
+    if not picture.format.name.startswith(("gray", "yuv")):
+        raise BadInput(f"{path}: expected a grey JPEG, got {picture.format.name}")
+    return np.ascontiguousarray(plane_bytes(picture, 0))
+
+
 def read_labels(path: Path) -> NDArray[np.uint8]:
     """(H, W) uint8 as stored in an 8-bit grey or palette PNG."""
     stored = read_index_image(path)
@@ -76,11 +93,14 @@ def read_labels(path: Path) -> NDArray[np.uint8]:
 
 def read_index_image(path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """(H, W) numbers as stored: uint8 from grey or palette, uint16 from 16-bit grey."""
-    picture = _decode(path)
+    return _numbers(_decode(path), path)
+
+
+def _numbers(picture: VideoFrame, path: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
     name = picture.format.name
     if name in ("gray", "pal8") and path.suffix.lower() not in (".jpg", ".jpeg"):
         return np.ascontiguousarray(plane_bytes(picture, 0))
-    if name in ("gray16be", "gray16le"):
+    if name in _GREY16:
         rows = plane_rows(picture.planes[0])[: picture.height, : picture.width * 2]
         stored = np.ascontiguousarray(rows).view(">u2" if name == "gray16be" else "<u2")
         return stored.astype(np.uint16)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_vss.data.classes import ClassInfo
+from edge_vss.data.colour import to_rgb
 from edge_vss.data.datasets import Dataset, open_dataset
 from edge_vss.errors import BadInput
-from edge_vss.frame import Frame
 from edge_vss.training.augment import augmented
 from edge_vss.training.config import TrainConfig
 
-__all__ = ["Batch", "FrameStore", "batches", "load_frames", "rgb_of"]
+__all__ = ["Batch", "FrameStore", "batches", "load_frames"]
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Views = tuple[int, NDArray[np.uint8], NDArray[np.uint8]]
@@ -55,21 +55,6 @@ class Batch:
     """(N, H, W) int64; 255 = ignore."""
 
 
-def rgb_of(frame: Frame) -> NDArray[np.uint8]:
-    """The (H, W, 3) uint8 RGB pixels of a frame that is stored as such.
-
-    Raises:
-        BadInput: It is stored as YUV.
-    """
-    if frame.format == "rgb":
-        return frame.planes[0]
-    if frame.format == "bgr":
-        return np.ascontiguousarray(frame.planes[0][..., ::-1])
-    if frame.format == "grey":
-        return np.repeat(frame.planes[0][..., None], 3, axis=2)
-    raise BadInput(f"training reads RGB, BGR or grey frames, got {frame.format}")
-
-
 def load_frames(uris: Sequence[str], held_out: float) -> FrameStore:
     """Reads every labelled frame of one or several data sets with the same classes.
 
@@ -95,7 +80,7 @@ def load_frames(uris: Sequence[str], held_out: float) -> FrameStore:
                 sample = clip[index]
                 if sample.labels is None:
                     continue
-                pair = (np.ascontiguousarray(rgb_of(sample.frame)), np.ascontiguousarray(sample.labels))
+                pair = (to_rgb(sample.frame), np.ascontiguousarray(sample.labels))
                 (train if index < last else kept).append(pair)
     if classes is None or not train:
         raise BadInput(f"no labelled frames to train on in {', '.join(uris) or 'an empty list of data sets'}")

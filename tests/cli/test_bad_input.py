@@ -96,6 +96,13 @@ def test_a_damaged_bundle_is_refused_in_one_line(
     assert_one_line(cli(verb, bundle, *more), 3, bundle.name)
 
 
+@pytest.mark.parametrize("kind", ["camvid", "cityscapes", "folder", "nyud", "viper", "voc", "vps", "youtube"])
+def test_a_data_set_of_another_layout_is_one_line(cli: Cli, tiny_bundle: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "holiday.txt").write_text("not a data set")
+    assert_one_line(cli("eval", tiny_bundle, "--data", f"{kind}:{tmp_path}"), 3, tmp_path.name)
+    assert_one_line(cli("eval", tiny_bundle, "--data", f"{kind}:{tmp_path / 'none'}"), 3, "no folder")
+
+
 def test_a_missing_bundle_says_how_to_make_one(cli: Cli, tmp_path: Path) -> None:
     assert_one_line(cli("run", tmp_path / "none.bundle", STREET), 3, "no such bundle", "edge-vss export")
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import write_jpeg, write_palette_png
 
 from edge_vss.data.colour import to_rgb
 from edge_vss.data.datasets import READERS, open_dataset
@@ -185,29 +184,8 @@ def test_a_wrong_class_list_is_refused(plain, content):
 
 def test_palette_pngs_keep_their_indices(tmp_path):
     labels = np.random.default_rng(2).integers(0, 12, (9, 13)).astype(np.uint8)
-    context = av.CodecContext.create("png", "w")
-    context.height, context.width, context.pix_fmt = 9, 13, "pal8"
-    context.time_base = Fraction(1, 25)
-    picture = av.VideoFrame(13, 9, "pal8")
-    stride = picture.planes[0].line_size
-    rows = np.zeros((9, stride), np.uint8)
-    rows[:, :13] = labels
-    picture.planes[0].update(rows.tobytes())
-    palette = np.zeros((256, 4), np.uint8)
-    palette[:, 0] = np.arange(256)[::-1]
-    palette[:, 3] = 255
-    picture.planes[1].update(palette.tobytes())
-    (tmp_path / "p.png").write_bytes(b"".join(bytes(p) for p in [*context.encode(picture), *context.encode()]))
+    write_palette_png(tmp_path / "p.png", labels)
     assert np.array_equal(read_labels(tmp_path / "p.png"), labels)
-
-
-def write_jpeg(path, rgb, pixel_format):
-    context = av.CodecContext.create("mjpeg", "w")
-    context.height, context.width, context.pix_fmt = rgb.shape[0], rgb.shape[1], pixel_format
-    context.time_base = Fraction(1, 25)
-    context.color_range = 2
-    picture = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pixel_format)
-    path.write_bytes(b"".join(bytes(p) for p in [*context.encode(picture), *context.encode()]))
 
 
 @pytest.mark.parametrize(("pixel_format", "expected"), [("yuvj420p", "i420"), ("yuvj444p", "rgb")])

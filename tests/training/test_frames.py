@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from edge_vss.errors import BadInput
-from edge_vss.frame import Frame
 from edge_vss.training import AugmentConfig, TrainConfig, load_config
 from edge_vss.training.augment import augmented, resized
-from edge_vss.training.frames import batches, frame_indices, load_frames, rgb_of
+from edge_vss.training.frames import batches, frame_indices, load_frames
 
 PLAIN = AugmentConfig(
     scale=(1, 1),
@@ -117,13 +116,6 @@ def test_an_error_while_making_batches_reaches_the_loop(
     monkeypatch.setattr("edge_vss.training.frames.augmented", fail)
     with pytest.raises(ZeroDivisionError):
         next(batches(load_frames([bands], 0), tiny, seed=0, start=0, stop=2))
-
-
-def test_bgr_and_grey_frames_become_rgb() -> None:
-    pixels = np.arange(2 * 2 * 3, dtype=np.uint8).reshape(2, 2, 3)
-    size = {"height": 2, "width": 2, "pts_us": 0, "sequence": 0}
-    assert np.array_equal(rgb_of(Frame(format="bgr", planes=(pixels,), **size)), pixels[..., ::-1])
-    assert rgb_of(Frame(format="grey", planes=(pixels[..., 0].copy(),), **size)).shape == (2, 2, 3)
 
 
 def test_data_without_labelled_frames_is_bad_input(tmp_path: Path) -> None:
