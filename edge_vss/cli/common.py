@@ -59,7 +59,10 @@ SOURCE_HELP = escape(
     "A video file, a folder or glob of images, street:[seed=1,size=360x480,...], csi://0, /dev/video0, rtsp://... or "
     "test:; see docs/sources-and-data.md."
 )
-DATA_HELP = escape("street:[seed=1,clips=4,...], camvid:PATH[:SPLIT] or folder:PATH; see docs/sources-and-data.md.")
+DATA_HELP = escape(
+    "street:[seed=1,clips=4,...], folder:PATH, or KIND:PATH[:SPLIT] of camvid, cityscapes, nyud, viper, voc, vps, "
+    "youtube; see docs/sources-and-data.md."
+)
 """Escaped: help texts are Rich markup."""
 BackendOption = Annotated[
     str, typer.Option("--backend", help="auto, or one that the bundle holds; see: edge-vss inspect.")

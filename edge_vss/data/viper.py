@@ -95,6 +95,4 @@ def _ids_of_colours(stored: NDArray[Any], path: Path) -> NDArray[np.uint8]:
 
 def _instances(path: Path) -> NDArray[np.uint16]:
     """The class in red, the number in 256 green + blue."""
-    rgb = read_rgb(path).astype(np.uint16)
-    number: NDArray[np.uint16] = (rgb[..., 1] << 8) | rgb[..., 2]
-    return number
+    return (packed_rgb(read_rgb(path)) & 0xFFFF).astype(np.uint16)

@@ -115,8 +115,8 @@ def test_eval_scores_every_schedule_on_the_same_frames(cli: Cli, tiny_bundle: Pa
     assert alternate["macs_per_frame"]["mean"] < full["macs_per_frame"]["mean"] == full["macs_per_frame"]["max"]
     assert 0 <= full["miou"] <= 1 and 0 <= full["pixel_accuracy"] <= 1
     assert len(full["iou"]) == 11
-    if full["flow"]:
-        assert reuse["temporal_consistency"] > 0
+    assert full["flow"] == "of the data set"  # generated video knows its own
+    assert reuse["temporal_consistency"] > 0
     assert set(full["latency_ms"]) == {"mean", "p50", "p90", "p99", "max"}
 
 
@@ -125,7 +125,36 @@ def test_eval_of_one_schedule_has_its_keys_on_top(cli: Cli, tiny_bundle: Path) -
         "eval", tiny_bundle, "--data", "street:[size=64x96,clips=1,frames=2]", "--schedule", "full", "--json", "-"
     )
     promised = {"miou", "iou", "pixel_accuracy", "temporal_consistency", "temporal_consistency_masked", "frames"}
-    assert promised | {"update_rate", "macs_per_frame", "latency_ms"} <= set(done.json)
+    assert promised | {"boundary_iou", "update_rate", "macs_per_frame", "latency_ms"} <= set(done.json)
+    assert "vpq" not in done.json  # not asked for
+
+
+def test_eval_scores_borders_and_panoptic_quality_as_the_metrics_do(
+    cli: Cli, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    from edge_vss.data.datasets import open_dataset
+    from edge_vss.data.images import read_labels
+    from edge_vss.metrics import BoundaryMatrix, VideoPanopticQuality
+
+    data = "street:[size=64x96,clips=1,frames=5,seed=8]"
+    cli("run", tiny_bundle, data, "--schedule", "full", "--as-fast-as-possible", "--output", tmp_path / "labels")
+    more = ("--schedule", "full", "--vpq", "--boundary-px", 2)
+    scored = cli("eval", tiny_bundle, "--data", data, *more, "--json", "-").json
+    dataset = open_dataset(data)
+    border = BoundaryMatrix(11, width_px=2)
+    classes, instances = VideoPanopticQuality(11), VideoPanopticQuality(11, things=dataset.things)
+    for index in range(5):
+        sample, labels = dataset.clips[0][index], read_labels(tmp_path / "labels" / f"{index:06d}.png")
+        assert sample.labels is not None
+        border.update(sample.labels, labels)
+        classes.update(sample.labels, labels)
+        instances.update(sample.labels, labels, truth_instances=sample.instances)
+    assert scored["boundary_px"] == 2 and scored["boundary_iou"] == pytest.approx(border.miou)
+    assert scored["vpq"] == pytest.approx(classes.value)
+    assert scored["vpq_windows"] == {str(n): pytest.approx(value) for n, value in classes.per_window.items()}
+    assert scored["vpq_instances"] == pytest.approx(instances.value)
+    assert scored["flow"] == "of the data set"
+    assert "VPQ" in cli("eval", tiny_bundle, "--data", data, "--schedule", "full", "--vpq").out
 
 
 def test_eval_agrees_with_a_confusion_matrix_over_the_labels_of_run(
