@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_vss.data.flow import FlowError, dis_flow
+from edge_vss.data.datasets import open_dataset
+from edge_vss.data.flow import FLOW_NAME, FlowError, dis_flow, flow_between
+from edge_vss.data.video import write_png
 from edge_vss.data.warp import agreeing_flows, backward_warp, photometric_mask, photometric_weight
 from edge_vss.metrics import TemporalConsistency
 
@@ -105,6 +108,21 @@ def test_flow_follows_a_moving_picture() -> None:
     flow = dis_flow(np.stack([picture] * 3, axis=2), np.stack([after] * 3, axis=2))
     assert flow.shape == (80, 120, 2) and flow.dtype == np.float32
     np.testing.assert_allclose(np.median(flow, axis=(0, 1)), [4, 2], atol=0.5)
+
+
+def test_flow_of_a_clip_that_knows_none_is_estimated_both_ways(tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="OpenCV comes with the train extra")
+    scene = np.random.default_rng(2).integers(0, 256, (12, 16)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
+    (tmp_path / "images").mkdir()
+    for index, shift in enumerate((0, 6)):
+        view = np.stack([scene[10:90, 10 + shift : 130 + shift]] * 3, axis=2)
+        write_png(tmp_path / "images" / f"{index}.png", view)
+    (clip,) = open_dataset(f"folder:{tmp_path}").clips
+    field, name = flow_between(clip, 0, 1)
+    assert name == FLOW_NAME
+    np.testing.assert_allclose(np.median(field.flow, axis=(0, 1)), [-6, 0], atol=0.5)
+    assert not field.visible[:, :4].any()  # has left the picture
+    assert field.visible[8:-8, 20:-20].mean() > 0.9
 
 
 def test_flow_without_opencv_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,19 @@ def test_every_kind_of_data_is_documented() -> None:
     assert all(f"\n## `{kind}:" in text for kind in READERS)
 
 
+def test_every_published_data_set_has_a_row_that_says_where_to_get_it() -> None:
+    rows = [line for line in (DOCS / "datasets.md").read_text().splitlines() if line.startswith("| `")]
+    listed = {line.split("`")[1].partition(":")[0] for line in rows}
+    assert listed == set(READERS) - {"street", "folder"}
+
+
+def test_every_score_of_eval_is_documented() -> None:
+    from edge_vss.metrics import Measures
+
+    text = (DOCS / "metrics.md").read_text()
+    assert all(f"`{key}`" in text for key in (*Measures(2, vpq=True).scores(["a", "b"]), "flow"))
+
+
 def test_every_key_of_the_training_configuration_is_documented_with_its_default() -> None:
     pytest.importorskip("torch", reason="training needs the train extra")
     from edge_vss.training.config import AugmentConfig, LossConfig, TrainConfig
