@@ -67,8 +67,7 @@ def node_signal_to_noise(
         leaving: As for ``quantise_stage``.
     """
     computing, able = able_nodes(engine, leaving, form)
-    reads = [graph.tensor(read.tensor) for read in stage.inputs]
-    writes = [graph.tensor(name) for name in stage.outputs]
+    reads, writes = graph.engine_inputs(stage), graph.engine_outputs(stage)
     wanted = [engine_function(engine, name=stage.name)(*values) for values in inputs]
     found = {}
     for node in computing:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_vss.networks.blocks import ConvBlock, initialise, residual_chain, upsample
+from edge_vss.networks.chain import ChainNetwork
 from edge_vss.networks.config import NetworkConfig
 from edge_vss.networks.staged import IMAGE, LOGITS, StagedNetwork, wire
 
@@ -118,7 +119,7 @@ def clockwork(config: NetworkConfig) -> StagedNetwork:
         (wire("deep", ("middle", "lateral"), ("deep",)), Deep(config)),
         (wire("fuse", ("detail", "fine", "middle", "deep"), (LOGITS,)), Fuse(config)),
     )
-    network = StagedNetwork(
+    network = ChainNetwork(
         stages,
         stride=STRIDE,
         aux=("score_middle", "deep"),
