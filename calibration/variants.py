@@ -188,10 +188,7 @@ class VariantMaker:
     def _reads(self, tensor: str) -> list[tuple[str, str]]:
         """Who reads a tensor: the stage, and the name of its engine's input."""
         return [
-            (stage.name, read.name)
-            for stage in self.graph.stages
-            for read in stage.inputs
-            if read.tensor == tensor
+            (stage.name, read.name) for stage in self.graph.stages for read in stage.inputs if read.tensor == tensor
         ]
 
     def _crossing(self, stage: Stage, stored: Mapping[str, Storage]) -> dict[str, Storage]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from edge_vss.networks.blocks import Ending
 from edge_vss.networks.staged import IMAGE, LOGITS, Perturb, StagedNetwork, WiredModule, wire
 
 __all__ = ["ChainNetwork", "StageChain"]
@@ -63,6 +64,18 @@ class ChainNetwork(StagedNetwork):
     def stage_modules(self) -> Mapping[str, nn.Module]:
         """Stage name → module, in chain order."""
         return {"network": self.chain} if self.merged else dict(self.chain.stages.items())
+
+    @property
+    def ending(self) -> Ending:
+        """The module of the last stage."""
+        module = self.chain.stages[self.chain.wiring[-1].name]
+        assert isinstance(module, Ending)
+        return module
+
+    def before_ending(self, image: Tensor) -> Tensor:
+        """What the ending's ``refine`` reads, (N, C, h, w), of normalised images (N, 3, H, W)."""
+        values = self.chain.run(image)
+        return self.ending.merged(*(values[read.tensor] for read in self.chain.wiring[-1].inputs))
 
     def forward(self, image: Tensor, perturb: Perturb | None = None) -> dict[str, Tensor]:
         """Scores for training, each at its own size.

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from edge_vss.graph import Read, Stage
 from edge_vss.networks.attention import Attention, strided
-from edge_vss.networks.blocks import ConvBlock, initialise, upsample
+from edge_vss.networks.blocks import ConvBlock, Ending, initialise, upsample
 from edge_vss.networks.chain import ChainNetwork
 from edge_vss.networks.clockwork import STRIDE, Deep, Fine, Middle
 from edge_vss.networks.config import NetworkConfig
@@ -69,7 +69,11 @@ class Encode(Features):
     def encoded(self, value: Tensor, skip: Tensor, found: Tensor) -> tuple[Tensor, ...]:
         """The stage's outputs from the sub-network's."""
         query, few = self.query(found), strided(found, self.stride)
-        past = [self.key(few), strided(value, self.stride), *([strided(query, self.stride)] if self.keeps_query else [])]
+        past = [
+            self.key(few),
+            strided(value, self.stride),
+            *([strided(query, self.stride)] if self.keeps_query else []),
+        ]
         return query, value, skip, torch.cat(past, dim=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -77,7 +81,7 @@ class Encode(Features):
         return self.encoded(value, skip, found)
 
 
-class Head(nn.Module):
+class Head(Ending):
     """Value (N, fine, H/8, W/8) and ``skip`` (N, stem, H/4, W/4) → ``logits`` (N, classes, H/4, W/4)."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -89,9 +93,10 @@ class Head(nn.Module):
         self.refine = ConvBlock(quarter, quarter)
         self.score = nn.Conv2d(quarter, config.classes, 1)
 
-    def forward(self, value: Tensor, skip: Tensor) -> tuple[Tensor]:
-        merged = F.relu(upsample(self.narrow(self.norm(value)), 2) + self.skip(skip))
-        return (self.score(self.refine(merged)),)
+    def merged(self, *inputs: Tensor) -> Tensor:
+        """What ``refine`` reads, (N, stem, H/4, W/4)."""
+        value, skip = inputs
+        return F.relu(upsample(self.narrow(self.norm(value)), 2) + self.skip(skip))
 
 
 class Propagate(nn.Module):
