@@ -145,7 +145,7 @@ def batches(
 ) -> Generator[Views, None, None]:
     """Yields (step, (N, H, W, 3) uint8 views, (N, H, W) uint8 labels) for ``start`` ≤ step < ``stop``.
 
-    From step ``clips_from`` on, views are (N, k + 1, H, W, 3): the frames before, seen alike, and the labelled one last.
+    From step ``clips_from`` on, views are (N, k + 1, H, W, 3): the frames before, viewed alike, then the labelled one.
 
     A batch depends on the seed, the step and the rank alone, so a resumed run sees what an unbroken one would. They
     are made ahead on one background thread; OpenCV lets go of the interpreter lock while it works.
