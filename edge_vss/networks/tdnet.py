@@ -227,7 +227,9 @@ def wiring(count: int) -> tuple[Stage, ...]:
 
 
 def tdnet(config: NetworkConfig) -> StagedNetwork:
-    """``config.turns`` sub-networks, at least two."""
+    """``config.turns`` sub-networks; ValueError where there are fewer than two."""
+    if config.turns < 2:
+        raise ValueError(f"network {config.kind} has two sub-networks at least, got turns {config.turns}")
     return TDNet(config)
 
 
