@@ -113,7 +113,7 @@ class Propagate(nn.Module):
 
     def carried(self, query: Tensor, *ring: Tensor) -> Tensor:
         """V̂ of this frame, (N, fine, H/8, W/8); ``ring`` from the newest entry to the oldest."""
-        entries = [entry.split(self.parts, dim=1) for entry in ring]
+        entries = [torch.split(entry, self.parts, dim=1) for entry in ring]
         carried: Tensor | None = None
         for age in reversed(range(len(entries))):
             key, value, *_ = entries[age]

@@ -55,10 +55,13 @@ class GroupedTeacher:
         remedy = "give a checkpoint of a per-frame network, or set group = 0 under [loss]"
         if not isinstance(teacher, StagedTeacher) or not isinstance(teacher.network, ChainNetwork):
             raise BadInput(f"teacher {source} cannot be split among {groups} sub-networks; {remedy}")
-        channels = teacher.network.ending.refine[0].weight.shape[1]
+        convolution, *rest = teacher.network.ending.refine
+        assert isinstance(convolution, nn.Conv2d)
+        channels = convolution.in_channels
         if channels % groups:
             raise BadInput(f"the {channels} channels of teacher {source} do not share out among {groups}; {remedy}")
         self.teacher, self.network, self.groups = teacher, teacher.network, groups
+        self.convolution, self.head = convolution, nn.Sequential(*rest, teacher.network.ending.score)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         return self.teacher(images)
@@ -66,10 +69,6 @@ class GroupedTeacher:
     @torch.no_grad()
     def grouped(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) float32, normalised → (N, C, h, w) logits, and (N, groups, C, h, w) of the groups."""
-        network = self.network.to(images.device)
-        ending = network.ending
-        convolution, *rest = ending.refine
-        assert isinstance(convolution, nn.Conv2d)
-        head = nn.Sequential(*rest, ending.score)
-        full, groups = grouped_scores(network.before_ending(images), convolution, head, self.groups)
+        features = self.network.to(images.device).before_ending(images)
+        full, groups = grouped_scores(features, self.convolution, self.head, self.groups)
         return full.float(), groups.float()
