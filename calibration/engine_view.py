@@ -12,7 +12,7 @@ from onnx import TensorProto, numpy_helper
 
 from edge_vss.bundle import Storage
 from edge_vss.export.onnx_file import node_reads
-from edge_vss.graph import Graph, Stage
+from edge_vss.graph import Graph, Stage, Tensor
 
 __all__ = ["PAIR", "EngineView", "attribute", "name_of", "typed_places"]
 
@@ -60,6 +60,7 @@ class EngineView:
     ) -> None:
         self.model, self.stage, self.graph = model, stage, graph
         self._storages = storages or {}
+        self._tensors = {read.name: read.tensor for read in stage.inputs}
         self.nodes = list(model.graph.node)
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self.writer = {name: node for node in self.nodes for name in node.output if name}
@@ -73,9 +74,14 @@ class EngineView:
         self.values = {value.name: value for value in (*inferred.input, *inferred.value_info, *inferred.output)}
         self.elements = self._propagated()
 
-    def storage(self, tensor: str) -> Storage:
-        """How a tensor of the graph crosses."""
-        return self._storages.get(tensor) or Storage(dtype=self.graph.tensor(tensor).dtype)
+    def tensor(self, name: str) -> Tensor:
+        """The graph's tensor behind an input or output of the engine."""
+        return self.graph.tensor(self._tensors.get(name, name))
+
+    def storage(self, name: str) -> Storage:
+        """How the tensor behind an input or output crosses."""
+        tensor = self.tensor(name)
+        return self._storages.get(tensor.name) or Storage(dtype=tensor.dtype)
 
     def of(self, *operators: str) -> Iterator[onnx.NodeProto]:
         """Nodes of these operators, in graph order."""

@@ -176,10 +176,9 @@ def _attribute(
 ) -> tuple[dict[str, StageFinding], list[tuple[str, str]]]:
     """What each stage loses and gains alone, and all nodes that compute, worst first."""
     form = FORMS[backend]
-    images = [
-        preprocess(maker.clip.frame(place), maker.spec) for place in range(min(SNR_FRAMES, len(maker.clip.frames)))
-    ]
-    inputs = stage_inputs(maker.graph, maker.engines, images)
+    count = SNR_FRAMES + 2 * max(tensor.depth for tensor in maker.graph.tensors) - 2
+    images = [preprocess(maker.clip.frame(place), maker.spec) for place in range(min(count, len(maker.clip.frames)))]
+    inputs = stage_inputs(maker.graph, maker.schedules, maker.engines, images)
     everything = maker.narrow(backend, "int8")
     stages, noise = {}, []
     for place, stage in enumerate(maker.graph.stages):

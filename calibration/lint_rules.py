@@ -187,21 +187,21 @@ def plain_resize(engine: EngineView) -> Found:
 def boundaries(engine: EngineView) -> Found:
     """What enters and leaves is what the manifest says: names, shapes, types, scales."""
     for role, values, names in (
-        ("input", engine.inputs, [read.tensor for read in engine.stage.inputs]),
+        ("input", engine.inputs, [read.name for read in engine.stage.inputs]),
         ("output", engine.outputs, list(engine.stage.outputs)),
     ):
         if list(values) != names:
             yield FILE, f"{role}s are {', '.join(values) or 'none'}, the graph says {', '.join(names) or 'none'}"
             continue
         for name in names:
-            storage, shape = engine.storage(name), engine.graph.tensor(name).shape
+            storage, tensor = engine.storage(name), engine.tensor(name)
             if dtype_of(values[name]) != storage.dtype:
                 element = TensorProto.DataType.Name(values[name].type.tensor_type.elem_type).lower()
                 yield name, f"{role} is {element}, the manifest stores it as {storage.dtype}"
-            elif storage.dtype in ("int8", "uint8") and engine.graph.tensor(name).dtype != storage.dtype:
+            elif storage.dtype in ("int8", "uint8") and tensor.dtype != storage.dtype:
                 yield from _boundary_scales(engine, role, name)
-            if shape_of(values[name]) != shape:
-                yield name, f"{role} has shape {shape_of(values[name])}, the manifest says {shape}"
+            if shape_of(values[name]) != tensor.shape:
+                yield name, f"{role} has shape {shape_of(values[name])}, the manifest says {tensor.shape}"
 
 
 def _boundary_scales(engine: EngineView, role: str, name: str) -> Found:

@@ -10,6 +10,7 @@ from edge_vss.bundle import InputSpec
 from edge_vss.calibration.observe import Observations, observe
 from edge_vss.calibration.range_cache import load_observations, observation_key, store_observations
 from edge_vss.data.sources import open_source
+from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 from edge_vss.graph import Graph
 from edge_vss.pixels import preprocess
@@ -59,6 +60,7 @@ def observe_source(
     """Watch float32 engines on a SOURCE of unlabelled frames.
 
     Video is watched under what a stage will mostly be fed by: ``adaptive`` where there is one, else the first schedule.
+    Stages that this one never fires are watched under the first other one that does.
 
     Raises:
         BadInput: The source gives nothing to learn from.
@@ -67,6 +69,26 @@ def observe_source(
     with open_source(source) as frames:
         name = "adaptive" if frames.fps >= SLOWEST_FPS else "full"
         schedule = named.get(name, schedules[0])
+    seen: Observations = {}
+    for played in (schedule, *(other for other in schedules if other != schedule)):
+        if all(seen.get(stage) for stage in engines):
+            break
+        found = _observe_under(played, graph, engines, spec, source, progress)
+        seen |= {stage: tensors for stage, tensors in found.items() if not seen.get(stage)}
+    if missing := [stage for stage in engines if not seen.get(stage)]:
+        raise BadInput(f"{source}: is too short, stage {missing[0]!r} never fires on it; give more frames")
+    return Observed(schedule.name, seen)
+
+
+def _observe_under(
+    schedule: Schedule,
+    graph: Graph,
+    engines: Mapping[str, bytes],
+    spec: InputSpec,
+    source: str,
+    progress: Callable[[int], None] | None,
+) -> Observations:
+    with open_source(source) as frames:
         key = observation_key(graph, schedule, engines, spec, itertools.islice(frames, RANGE_FRAMES))
     seen = load_observations(key)
     if seen is None:
@@ -75,4 +97,4 @@ def observe_source(
             images = ((preprocess(frame, spec) for frame in clip) for clip in clips)
             seen = observe(graph, schedule, engines, images, progress)
         store_observations(key, seen)
-    return Observed(schedule.name, seen)
+    return seen

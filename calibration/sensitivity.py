@@ -27,8 +27,10 @@ StageInputs = Mapping[str, list[list[NDArray[Any]]]]
 """Stage -> per frame, what it read."""
 
 
-def stage_inputs(graph: Graph, engines: Mapping[str, bytes], images: Sequence[NDArray[np.float32]]) -> StageInputs:
-    """What every float32 stage reads on a few frames, each computed anew."""
+def stage_inputs(
+    graph: Graph, schedules: Sequence[Schedule], engines: Mapping[str, bytes], images: Sequence[NDArray[np.float32]]
+) -> StageInputs:
+    """What every float32 stage reads on a few frames, under the first schedule that fires it."""
     seen: dict[str, list[list[NDArray[Any]]]] = {stage: [] for stage in engines}
 
     def watched(stage: str, function: StageFunction) -> StageFunction:
@@ -39,10 +41,16 @@ def stage_inputs(graph: Graph, engines: Mapping[str, bytes], images: Sequence[ND
         return run
 
     functions = {stage: watched(stage, engine_function(engine, name=stage)) for stage, engine in engines.items()}
-    executor = ReferenceExecutor(graph, Schedule(name="full"), functions)
-    for place, image in enumerate(images):
-        executor.step(image, sequence=place, pts_us=place)
-    return seen
+    found: StageInputs = {stage: [] for stage in engines}
+    for schedule in schedules:
+        if all(found.values()):
+            break
+        executor = ReferenceExecutor(graph, schedule, functions)
+        for place, image in enumerate(images):
+            executor.step(image, sequence=place, pts_us=place)
+        found = {stage: reads or seen[stage] for stage, reads in found.items()}
+        seen.update({stage: [] for stage in engines})
+    return found
 
 
 def able_nodes(engine: bytes, leaving: Sequence[str], form: Form) -> tuple[list[str], list[str]]:
@@ -67,8 +75,7 @@ def node_signal_to_noise(
         leaving: As for ``quantise_stage``.
     """
     computing, able = able_nodes(engine, leaving, form)
-    reads = [graph.tensor(read.tensor) for read in stage.inputs]
-    writes = [graph.tensor(name) for name in stage.outputs]
+    reads, writes = graph.engine_inputs(stage), graph.engine_outputs(stage)
     wanted = [engine_function(engine, name=stage.name)(*values) for values in inputs]
     found = {}
     for node in computing:

@@ -19,7 +19,7 @@ from edge_vss.calibration.quantised_nodes import StageNodes
 from edge_vss.calibration.ranges import Histogram, Range
 from edge_vss.data.sources import open_source
 from edge_vss.executor import StageFunction
-from edge_vss.graph import Graph
+from edge_vss.graph import Graph, Stage
 from edge_vss.pixels import fit_geometry, preprocess
 from edge_vss.reference_engines import engine_function, stored_functions
 from edge_vss.schedule import Adaptive, Schedule
@@ -147,8 +147,9 @@ class VariantMaker:
             touched[name] = set(nodes.tensors())
         stored = {}
         for tensor in tensors:
-            readers = [stage.name for stage in self.graph.stages if any(read.tensor == tensor for read in stage.inputs)]
-            histograms = [self.observed.seen[reader][tensor] for reader in readers if tensor in touched[reader]]
+            histograms = [
+                self.observed.seen[reader][name] for reader, name in self._reads(tensor) if name in touched[reader]
+            ]
             seen = Histogram()
             for histogram in histograms:
                 seen.merge(histogram)
@@ -179,19 +180,30 @@ class VariantMaker:
 
     def _seen_by_readers(self, tensor: str) -> list[Histogram]:
         return [
-            self.observed.seen[stage.name][tensor]
-            for stage in self.graph.stages
-            if any(read.tensor == tensor for read in stage.inputs) and tensor in self.observed.seen[stage.name]
+            self.observed.seen[reader][name]
+            for reader, name in self._reads(tensor)
+            if name in self.observed.seen[reader]
         ]
+
+    def _reads(self, tensor: str) -> list[tuple[str, str]]:
+        """Who reads a tensor: the stage, and the name of its engine's input."""
+        return [
+            (stage.name, read.name) for stage in self.graph.stages for read in stage.inputs if read.tensor == tensor
+        ]
+
+    def _crossing(self, stage: Stage, stored: Mapping[str, Storage]) -> dict[str, Storage]:
+        """Input or output of a stage's engine -> how it crosses, where it is not as trained."""
+        names = {**{read.name: read.tensor for read in stage.inputs}, **{name: name for name in stage.outputs}}
+        return {name: stored[tensor] for name, tensor in names.items() if tensor in stored}
 
     def _quantised(self, stage: str, stored: Mapping[str, Storage], form: Form, kept: Kept) -> QuantisedStage:
         found = self.graph.stage(stage)
         return quantise_stage(
             self.engines[stage],
-            [self.graph.tensor(read.tensor) for read in found.inputs],
-            [self.graph.tensor(name) for name in found.outputs],
+            self.graph.engine_inputs(found),
+            self.graph.engine_outputs(found),
             self.ranges(stage),
-            stored,
+            self._crossing(found, stored),
             kept.get(stage, ()),
             form,
             leaving=self.free_boundaries,
@@ -203,10 +215,10 @@ class VariantMaker:
         magnitudes |= {f"{name}/dequantised": magnitude for name, magnitude in magnitudes.items()}
         half = half_stage(
             engine,
-            [self.graph.tensor(read.tensor) for read in found.inputs],
-            [self.graph.tensor(name) for name in found.outputs],
+            self.graph.engine_inputs(found),
+            self.graph.engine_outputs(found),
             magnitudes,
-            {name: storage.dtype for name, storage in stored.items()},
+            {name: storage.dtype for name, storage in self._crossing(found, stored).items()},
         )
         return half.engine, half.islands
 

@@ -31,7 +31,7 @@ from edge_vss.schedule import Adaptive, Schedule
 
 __all__ = ["deploy", "deploy_onnx"]
 
-LADDER = ("full", "adaptive", "alternate", "exponential", "reuse")
+LADDER = ("full", "cycle", "adaptive", "alternate", "exponential", "reuse")
 CAMERA: PixelKind = ("nv12", 720, 1280)
 """What a CSI camera gives unless told otherwise."""
 Progress = Callable[[str, float], None]

@@ -59,6 +59,11 @@ class Read(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """0 = ``now``: the newest value, this frame's where its writer fires. -1: of a state, its value when the frame
     began. -k: of a ring, the k-th newest entry written before this frame, even when this stage writes a new one."""
 
+    @property
+    def name(self) -> str:
+        """What an engine calls this input; a stage may read several versions of one tensor."""
+        return self.tensor if not self.version else f"{self.tensor}[{self.version}]"
+
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A part of the network with its own engine and clock."""
@@ -106,6 +111,15 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def writers(self, tensor: str) -> tuple[Stage, ...]:
         """Stages that write ``tensor``, in graph order; more than one only where their clocks exclude each other."""
         return tuple(stage for stage in self.stages if tensor in stage.outputs)
+
+    def engine_inputs(self, stage: Stage) -> list[Tensor]:
+        """What a stage's engine takes, in order, under the engine's names."""
+        reads = [(read.name, self.tensor(read.tensor)) for read in stage.inputs]
+        return [msgspec.structs.replace(tensor, name=name) for name, tensor in reads]
+
+    def engine_outputs(self, stage: Stage) -> list[Tensor]:
+        """What a stage's engine gives, in order."""
+        return [self.tensor(name) for name in stage.outputs]
 
     @property
     def macs(self) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 from edge_vss.bundle import Manifest, load_bundle
 from edge_vss.executor import ReferenceExecutor, StageFunction
-from edge_vss.graph import Read, Stage
+from edge_vss.graph import Stage
 from edge_vss.schedule import Adaptive, Clock, Cycle, Every, Never, Schedule
 
 __all__ = ["clock_text", "describe_bundle"]
@@ -60,14 +60,10 @@ def describe_bundle(path: str | Path) -> dict[str, Any]:
     }
 
 
-def _read_text(read: Read) -> str:
-    return read.tensor if not read.version else f"{read.tensor}[{read.version}]"
-
-
 def _stage(manifest: Manifest, stage: Stage) -> dict[str, Any]:
     return {
         "name": stage.name,
-        "reads": [_read_text(read) for read in stage.inputs],
+        "reads": [read.name for read in stage.inputs],
         "writes": list(stage.outputs),
         "macs": stage.macs,
         "share": stage.macs / manifest.graph.macs if manifest.graph.macs else 0.0,

@@ -32,6 +32,7 @@ __all__ = [
     "Signal",
     "chain_schedules",
     "threshold_between",
+    "turn_schedules",
 ]
 
 MAX_PERIOD = 256
@@ -298,3 +299,38 @@ def chain_schedules(
         clock = Adaptive(signal=signal, threshold=threshold, max_age=max_age)
         found.append(Schedule(name="adaptive", clocks={deep: clock}))
     return (*found, Schedule(name="reuse", clocks={stage.name: Never() for stage in graph.stages}))
+
+
+def turn_schedules(graph: Graph, ring: str) -> tuple[Schedule, ...]:
+    """The schedules of sub-networks that take turns: together, each alone, and plain re-use.
+
+    The stages are ``encode_i``, which writes the ring, ``propagate_i``, which reads all of it, and ``cold_i``, which
+    stands in for it while the ring fills, for i = 0, 1, ...
+
+    Args:
+        ring: Name of the ring.
+    """
+    count = graph.tensor(ring).depth + 1
+    full, filling = Guard(ring=ring, when="full"), Guard(ring=ring, when="filling")
+    together: dict[str, Clock] = {}
+    alone: dict[str, Clock] = {}
+    reuse: dict[str, Clock] = {}
+    for i in range(count):
+        encode, propagate, cold = f"encode_{i}", f"propagate_{i}", f"cold_{i}"
+        together |= {
+            encode: Cycle(index=i, count=count),
+            propagate: Cycle(index=i, count=count, guard=full),
+            cold: Cycle(index=i, count=count, guard=filling),
+        }
+        alone |= {
+            encode: Cycle(index=i, count=count),
+            propagate: Never(guard=full),
+            cold: Cycle(index=i, count=count),
+        }
+        # After a reset the first head alone may stand in.
+        reuse |= {encode: Never(), propagate: Never(guard=full), cold: Never(guard=filling if i == 0 else full)}
+    return (
+        Schedule(name="cycle", clocks=together),
+        Schedule(name="alone", clocks=alone),
+        Schedule(name="reuse", clocks=reuse),
+    )

@@ -154,10 +154,8 @@ class _Boundary:
 
 
 def _engine(model: onnx.ModelProto, stage: Stage, graph: Graph, path: Path) -> bytes:
-    inputs = [graph.tensor(read.tensor) for read in stage.inputs]
-    outputs = [graph.tensor(name) for name in stage.outputs]
     try:
-        return finish_model(slimmed(to_opset(model, path)), inputs, outputs)
+        return finish_model(slimmed(to_opset(model, path)), graph.engine_inputs(stage), graph.engine_outputs(stage))
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         if isinstance(error, BadInput):
             raise

@@ -14,7 +14,7 @@ from edge_vss.executor import StageFunction
 from edge_vss.export.torch_stage import export_module
 from edge_vss.graph import Graph, stage_order
 from edge_vss.networks import StagedNetwork
-from edge_vss.schedule import Every, Never, Schedule, Signal, chain_schedules
+from edge_vss.schedule import Every, Never, Schedule, Signal, chain_schedules, turn_schedules
 
 __all__ = ["ExportedNetwork", "export_network", "export_whole", "network_schedules", "torch_functions"]
 
@@ -47,8 +47,7 @@ def export_network(
     for stage in graph.stages:
         if progress:
             progress(stage.name)
-        inputs = [graph.tensor(read.tensor) for read in stage.inputs]
-        outputs = [graph.tensor(name) for name in stage.outputs]
+        inputs, outputs = graph.engine_inputs(stage), graph.engine_outputs(stage)
         engines[stage.name] = export_module(network.stage_modules[stage.name], inputs, outputs)
     return ExportedNetwork(graph, engines)
 
@@ -69,8 +68,10 @@ def network_graph(network: StagedNetwork, height: int, width: int) -> Graph:
 
 
 def network_schedules(network: StagedNetwork, graph: Graph) -> tuple[Schedule, ...]:
-    """What a network's stages allow: those of a clockwork chain, or plain re-use where nothing is clocked."""
+    """What a network's stages allow: turns, a clockwork chain's, or plain re-use where nothing is clocked."""
     names = [stage.name for stage in graph.stages]
+    if network.turns > 1:
+        return turn_schedules(graph, next(iter(network.rings)))
     if network.clocked:
         chain = names[: max(map(names.index, network.clocked)) + 1]
         return chain_schedules(graph, chain, Signal(tensor=network.signal[1]) if network.signal else None)

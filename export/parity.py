@@ -103,13 +103,16 @@ def _empty(declared: Any) -> onnxruntime.OrtValue:
 def _walk(
     graph: Graph, functions: Mapping[str, StageFunction], image: Array
 ) -> list[tuple[str, list[Array], Sequence[Array]]]:
-    """(stage, inputs, outputs) of one frame; older versions are zeros, as after a reset."""
+    """(stage, inputs, outputs) of one frame; older versions are this frame's where it was written, else zeros."""
     values: dict[str, Array] = {graph.image: image}
     calls = []
     for name in stage_order(graph):
         stage = graph.stage(name)
         tensors = [(graph.tensor(read.tensor), read.version) for read in stage.inputs]
-        inputs = [np.zeros(t.shape, t.dtype) if version else values[t.name] for t, version in tensors]
+        inputs = [
+            np.zeros(tensor.shape, tensor.dtype) if version and tensor.name not in values else values[tensor.name]
+            for tensor, version in tensors
+        ]
         outputs = functions[name](*inputs)
         values.update(zip(stage.outputs, outputs))
         calls.append((name, inputs, outputs))

@@ -90,7 +90,10 @@ def chain_graph_schedules(graph: Graph) -> tuple[Schedule, ...]:
 
 
 def ring_graph(count: int = 3) -> tuple[Graph, Schedule]:
-    """``count`` sub-networks in turn, a ring of count - 1 entries, a cold head while it fills, shared writers."""
+    """``count`` sub-networks in turn, a ring of count - 1 entries, a cold head while it fills, shared writers.
+
+    The schedule is written out here rather than made by ``turn_schedules``, which a test compares with it.
+    """
     tensors = [
         Tensor(name="image", shape=(1, 3, 16, 24)),
         Tensor(name="key", shape=(1, 4, 2, 3), lives="ring", depth=count - 1),

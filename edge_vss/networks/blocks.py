@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ConvBlock", "ResidualBlock", "initialise", "residual_chain", "upsample"]
+__all__ = ["ConvBlock", "Ending", "ResidualBlock", "initialise", "residual_chain", "upsample"]
 
 
 class ConvBlock(nn.Sequential):
@@ -47,6 +47,20 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(self.first(x)), inplace=True)
+
+
+class Ending(nn.Module):
+    """What gives the scores: its inputs merged, ``refine``, a 3x3 convolution, and ``score``, a classifier."""
+
+    refine: ConvBlock
+    score: nn.Conv2d
+
+    def merged(self, *inputs: Tensor) -> Tensor:
+        """What ``refine`` reads, (N, C, H, W)."""
+        raise NotImplementedError
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor]:
+        return (self.score(self.refine(self.merged(*inputs))),)
 
 
 def residual_chain(channels: int, dilations: Iterable[int]) -> nn.Sequential:

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edge_vss.networks.blocks import ConvBlock, initialise, residual_chain, upsample
+from edge_vss.networks.blocks import ConvBlock, Ending, initialise, residual_chain, upsample
+from edge_vss.networks.chain import ChainNetwork
 from edge_vss.networks.config import NetworkConfig
 from edge_vss.networks.staged import IMAGE, LOGITS, StagedNetwork, wire
 
@@ -91,7 +92,7 @@ class Deep(nn.Module):
         return (self.decoder(F.relu(upsample(context, 2) + lateral)),)
 
 
-class Fuse(nn.Module):
+class Fuse(Ending):
     """Skips of this frame and the newest ``deep`` → ``logits`` (N, classes, H/4, W/4)."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -104,10 +105,11 @@ class Fuse(nn.Module):
         self.refine = ConvBlock(quarter, quarter)
         self.score = nn.Conv2d(quarter, config.classes, 1)
 
-    def forward(self, detail: Tensor, fine: Tensor, middle: Tensor, deep: Tensor) -> tuple[Tensor]:
+    def merged(self, *inputs: Tensor) -> Tensor:
+        """What ``refine`` reads, (N, stem, H/4, W/4)."""
+        detail, fine, middle, deep = inputs
         eighth = F.relu(self.fine(fine) + upsample(self.middle(middle), 2) + deep)
-        quarter = F.relu(upsample(self.narrow(eighth), 2) + self.detail(detail))
-        return (self.score(self.refine(quarter)),)
+        return F.relu(upsample(self.narrow(eighth), 2) + self.detail(detail))
 
 
 def clockwork(config: NetworkConfig) -> StagedNetwork:
@@ -118,7 +120,7 @@ def clockwork(config: NetworkConfig) -> StagedNetwork:
         (wire("deep", ("middle", "lateral"), ("deep",)), Deep(config)),
         (wire("fuse", ("detail", "fine", "middle", "deep"), (LOGITS,)), Fuse(config)),
     )
-    network = StagedNetwork(
+    network = ChainNetwork(
         stages,
         stride=STRIDE,
         aux=("score_middle", "deep"),

@@ -36,6 +36,12 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Dilation of each context block."""
     decoder_blocks: int = 3
     """Residual blocks at 1/8 in the deep stage."""
+    turns: int = 1
+    """Sub-networks that take turns, in [1, 8]; each has as many of ``deep_dilations``."""
+    keys: int = 64
+    """Channels of the queries and keys of attention between frames, in [8, 64]."""
+    key_stride: int = 4
+    """Every so-manieth row and column of a past frame at 1/8 is kept as keys and values, in [1, 8]."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.classes <= 254:
@@ -48,3 +54,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f"numbers of blocks lie in [0, 64], got {counts}")
         if any(not 1 <= dilation <= 64 for dilation in self.deep_dilations):
             raise ValueError(f"dilations lie in [1, 64], got {self.deep_dilations}")
+        if not 1 <= self.turns <= 8 or not 8 <= self.keys <= 64 or not 1 <= self.key_stride <= 8:
+            got = f"{self.turns}, {self.keys} and {self.key_stride}"
+            raise ValueError(f"turns and key_stride lie in [1, 8], keys in [8, 64], got {got}")
+        if len(self.deep_dilations) % self.turns:
+            raise ValueError(f"{len(self.deep_dilations)} dilations do not share out among {self.turns} sub-networks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from edge_vss.networks.blocks import initialise
+from edge_vss.networks.chain import ChainNetwork
 from edge_vss.networks.clockwork import STRIDE, Deep, Fine, Fuse, Middle
 from edge_vss.networks.config import NetworkConfig
 from edge_vss.networks.staged import IMAGE, LOGITS, StagedNetwork, wire
@@ -14,7 +15,7 @@ __all__ = ["perframe"]
 
 def perframe(config: NetworkConfig) -> StagedNetwork:
     """A single-stage network; students and teachers differ in width and depth only."""
-    network = StagedNetwork(
+    network = ChainNetwork(
         (
             (wire("fine", (IMAGE,), ("detail", "fine")), Fine(config)),
             (wire("middle", ("fine",), ("middle", "lateral")), Middle(config)),

@@ -11,8 +11,12 @@ from edge_vss.networks.clockwork import clockwork
 from edge_vss.networks.config import NetworkConfig
 from edge_vss.networks.perframe import perframe
 from edge_vss.networks.staged import StagedNetwork
+from edge_vss.networks.tdnet import tdnet, tdnet_single
 
 __all__ = ["NetworkConfig", "build_network", "network_config", "network_kinds"]
+
+SHALLOW = NetworkConfig(kind="tdnet2", turns=2, deep_dilations=(1, 2, 4, 8), decoder_blocks=1)
+"""Sub-networks of about the per-frame student's cost; the four dilations are shared out among them."""
 
 KINDS: dict[str, tuple[Callable[[NetworkConfig], StagedNetwork], NetworkConfig]] = {
     "clockwork": (clockwork, NetworkConfig(kind="clockwork")),
@@ -29,6 +33,27 @@ KINDS: dict[str, tuple[Callable[[NetworkConfig], StagedNetwork], NetworkConfig]]
             deep_dilations=(1, 2, 4, 8, 16, 4, 1),
             decoder_blocks=4,
         ),
+    ),
+    "tdnet2": (tdnet, SHALLOW),
+    "tdnet4": (tdnet, msgspec.structs.replace(SHALLOW, kind="tdnet4", turns=4)),
+    # One of their sub-networks alone, and per-frame students of as many multiply-adds as they spend on every frame.
+    "tdnet2-single": (
+        tdnet_single,
+        msgspec.structs.replace(SHALLOW, kind="tdnet2-single", turns=1, deep_dilations=SHALLOW.deep_dilations[0::2]),
+    ),
+    "tdnet4-single": (
+        tdnet_single,
+        msgspec.structs.replace(SHALLOW, kind="tdnet4-single", turns=1, deep_dilations=SHALLOW.deep_dilations[0::4]),
+    ),
+    "tdnet2-student": (
+        perframe,
+        NetworkConfig(
+            kind="tdnet2-student", stem=(32, 32), middle_blocks=0, deep_dilations=(1, 4, 8), decoder_blocks=1
+        ),
+    ),
+    "tdnet4-student": (
+        perframe,
+        NetworkConfig(kind="tdnet4-student", stem=(24, 32), deep=64, deep_dilations=(1, 4, 8), decoder_blocks=1),
     ),
 }
 """Kind → its builder and default configuration."""

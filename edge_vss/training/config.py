@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -57,11 +57,15 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     aux: float = 0.4
     """Weight of the cross-entropy of each auxiliary score."""
     distil: float = 1.0
-    """Recipe ``distill``: weight of the pixel-wise divergence from the teacher."""
+    """Recipes with a teacher: weight of the pixel-wise divergence from it."""
     temperature: float = 2.0
-    """Recipe ``distill``: softens both score maps."""
+    """Recipes with a teacher: softens both score maps."""
     similarity: float = 1.0
     """Recipe ``distill``: weight of the feature similarity loss."""
+    sub: float = 0.5
+    """Recipe ``tdnet``: weight of the cross-entropy of the sub-network's own scores."""
+    group: float = 0.5
+    """Recipe ``tdnet``: weight of the divergence of those from the teacher's group; 0 = the teacher is not split."""
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +109,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Decay per step of the averaged weights, which are what the checkpoint holds."""
     stale: float = 0.5
     """Share of frames whose state tensors are shifted and zoomed, as if they were a few camera frames old."""
+    still: float = 0.5
+    """Recipe ``tdnet``: share of the steps, the first, in which a clip is one frame repeated."""
+    clip_rate: float = 0.1
+    """Recipe ``tdnet``: peak learning rate on real clips over ``rate``."""
     held_out: float = 0.0
     """Share of every training clip, its end, that is kept for validation and never trained on."""
     validate_every: int = 10
@@ -121,23 +129,34 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise ValueError(f"{name} is a multiple of 16 in [32, 8192], got {size}")
         if self.epochs < 1 or self.batch < 1 or self.save_every < 1 or self.validate_every < 0:
             raise ValueError("epochs, batch and save_every are at least 1, validate_every at least 0")
-        if self.rate <= 0 or self.clip <= 0 or min(self.std) <= 0:
-            raise ValueError("rate, clip and std are positive")
-        for name in ("warm_up", "held_out", "ema", "stale"):
-            if not 0 <= getattr(self, name) < 1 + (name == "stale"):
+        if self.rate <= 0 or self.clip_rate <= 0 or self.clip <= 0 or min(self.std) <= 0:
+            raise ValueError("rate, clip_rate, clip and std are positive")
+        for name in ("warm_up", "held_out", "ema"):
+            if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is a share in [0, 1), got {getattr(self, name)}")
+        for name in ("stale", "still"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share in [0, 1], got {getattr(self, name)}")
         if not 0 < self.loss.ohem <= 1 or not 0 < self.augment.scale[0] <= self.augment.scale[1]:
             raise ValueError("loss.ohem lies in (0, 1], augment.scale is a rising pair of positive numbers")
 
 
-def load_config(path: Path) -> TrainConfig:
-    """Reads a TOML file.
+DEFAULT = TrainConfig()
+
+
+def load_config(path: Path, default: TrainConfig = DEFAULT) -> TrainConfig:
+    """Reads a TOML file; what it leaves out is as in ``default``.
 
     Raises:
         BadInput: It cannot be read, or a name or value in it is not one of ``TrainConfig``.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=TrainConfig)
+        found = msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
+        merged = msgspec.to_builtins(default)
+        for name, value in found.items():
+            nested = isinstance(value, dict) and isinstance(merged.get(name), dict)
+            merged[name] = {**merged[name], **value} if nested else value
+        return msgspec.convert(merged, TrainConfig)
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:

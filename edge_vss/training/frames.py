@@ -22,6 +22,8 @@ from edge_vss.training.config import TrainConfig
 __all__ = ["Batch", "FrameStore", "batches", "load_frames"]
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Earlier = tuple[NDArray[np.uint8], ...]
+"""Frames before one, oldest first."""
 Views = tuple[int, NDArray[np.uint8], NDArray[np.uint8]]
 AHEAD = 3
 
@@ -35,6 +37,9 @@ class FrameStore:
     """(H, W, 3) uint8 RGB and (H, W) uint8 labels."""
     held_out: Sequence[Labelled]
     """The end of every clip, for choosing between checkpoints."""
+    train_before: Sequence[Earlier] = ()
+    """The frames before each of ``train``, labelled or not; the first of a clip stands for those that it lacks."""
+    held_out_before: Sequence[Earlier] = ()
 
     def pixel_counts(self) -> Tensor:
         """Labelled pixels per class in the training frames, (C,) int64."""
@@ -53,21 +58,24 @@ class Batch:
     """(N, 3, H, W) float32, normalised, channels last in memory."""
     labels: Tensor
     """(N, H, W) int64; 255 = ignore."""
+    before: Tensor | None = None
+    """(N, k, 3, H, W), the frames before ``images``, oldest first; None where nothing but one frame is looked at."""
 
 
-def load_frames(uris: Sequence[str], held_out: float) -> FrameStore:
+def load_frames(uris: Sequence[str], held_out: float, before: int = 0) -> FrameStore:
     """Reads every labelled frame of one or several data sets with the same classes.
 
     Args:
         uris: DATA of the command line.
         held_out: Share of every clip, its end, that goes to ``held_out``.
+        before: How many frames before each are kept with it; images without order are taken for standing scenes.
 
     Raises:
         BadInput: A data set does not load, has no frames, or has other classes than the first.
     """
     classes: tuple[ClassInfo, ...] | None = None
-    train: list[Labelled] = []
-    kept: list[Labelled] = []
+    train: list[tuple[Labelled, Earlier]] = []
+    kept: list[tuple[Labelled, Earlier]] = []
     for uri in uris:
         dataset: Dataset = open_dataset(uri)
         if classes is None:
@@ -76,15 +84,24 @@ def load_frames(uris: Sequence[str], held_out: float) -> FrameStore:
             raise BadInput(f"{uri} has {len(dataset.classes)} other classes than {uris[0]}")
         for clip in dataset.clips:
             last = len(clip) - round(len(clip) * held_out)
+            earlier: Earlier = ()
             for index in range(len(clip)):
                 sample = clip[index]
-                if sample.labels is None:
+                if sample.labels is None and not before:
                     continue
-                pair = (to_rgb(sample.frame), np.ascontiguousarray(sample.labels))
-                (train if index < last else kept).append(pair)
+                rgb = to_rgb(sample.frame)
+                if clip.fps is None or not earlier:
+                    earlier = (rgb,) * before
+                if sample.labels is not None:
+                    pair = (rgb, np.ascontiguousarray(sample.labels))
+                    (train if index < last else kept).append((pair, earlier))
+                earlier = (*earlier, rgb)[-before:] if before else ()
     if classes is None or not train:
         raise BadInput(f"no labelled frames to train on in {', '.join(uris) or 'an empty list of data sets'}")
-    return FrameStore(classes, train, kept)
+    (frames, frames_before), (held, held_before) = (
+        ([pair for pair, _ in part], [earlier for _, earlier in part]) for part in (train, kept)
+    )
+    return FrameStore(classes, frames, held, frames_before, held_before)
 
 
 def frame_indices(step: int, batch: int, rank: int, world: int, frames: int, seed: int) -> list[int]:
@@ -101,9 +118,19 @@ def frame_indices(step: int, batch: int, rank: int, world: int, frames: int, see
 
 
 def batches(
-    store: FrameStore, config: TrainConfig, *, seed: int, start: int, stop: int, rank: int = 0, world: int = 1
+    store: FrameStore,
+    config: TrainConfig,
+    *,
+    seed: int,
+    start: int,
+    stop: int,
+    rank: int = 0,
+    world: int = 1,
+    clips_from: int | None = None,
 ) -> Generator[Views, None, None]:
     """Yields (step, (N, H, W, 3) uint8 views, (N, H, W) uint8 labels) for ``start`` ≤ step < ``stop``.
+
+    From step ``clips_from`` on, views are (N, k + 1, H, W, 3): the frames before, viewed alike, then the labelled one.
 
     A batch depends on the seed, the step and the rank alone, so a resumed run sees what an unbroken one would. They
     are made ahead on one background thread; OpenCV lets go of the interpreter lock while it works.
@@ -113,12 +140,25 @@ def batches(
 
     def make(step: int) -> Views:
         height, width = config.crop_height, config.crop_width
-        views = np.empty((config.batch, height, width, 3), np.uint8)
+        clips = clips_from is not None and step >= clips_from
+        frames = (len(store.train_before[0]) + 1,) if clips else ()
+        views = np.empty((config.batch, *frames, height, width, 3), np.uint8)
         marks = np.empty((config.batch, height, width), np.uint8)
         chosen = frame_indices(step, config.batch, rank, world, len(store.train), seed)
         for place, index in enumerate(chosen):
-            rng = np.random.default_rng((seed, 2, step, rank, place))
-            views[place], marks[place] = augmented(*store.train[index], config.augment, height, width, rng)
+            rgb, labels = store.train[index]
+
+            def view(of: NDArray[np.uint8], key: tuple[int, ...], labels: NDArray[np.uint8] = labels) -> Labelled:
+                return augmented(of, labels, config.augment, height, width, np.random.default_rng(key))
+
+            key = (seed, 2, step, rank, place)
+            newest, marks[place] = view(rgb, key)
+            if clips:
+                for age, older in enumerate(store.train_before[index]):
+                    views[place, age] = view(older, key)[0]
+                views[place, -1] = newest
+            else:
+                views[place] = newest
         return step, views, marks
 
     def put(item: Views | BaseException) -> None:
@@ -151,7 +191,7 @@ def batches(
 
 
 def normalised(views: NDArray[np.uint8], config: TrainConfig, device: torch.device) -> Tensor:
-    """(N, H, W, 3) uint8 → (N, 3, H, W) float32, channels last in memory."""
+    """(..., H, W, 3) uint8 → (..., 3, H, W) float32, channels last in memory."""
     pixels = torch.from_numpy(views).to(device).float()
     mean, std = (torch.tensor(values, device=device) for values in (config.mean, config.std))
-    return ((pixels - mean) / std).permute(0, 3, 1, 2)
+    return ((pixels - mean) / std).movedim(-1, -3)

@@ -102,19 +102,30 @@ class Loop:
         self.average = AveragedWeights(self.network, config.ema)
         self.best: float | None = None
         self.weights = balanced_weights(self.store.pixel_counts(), config.loss.balance).to(self.device)
+        self.clips_from = round(config.still * steps) if self.network.turns > 1 else None
         start = self._restore() if self.resume else 0
         self.model = DistributedDataParallel(self.network) if world > 1 else self.network
         kind = _autocast_type(self.device)
         self.autocast = torch.autocast(self.device.type, dtype=kind)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=kind == torch.float16)
         self.network.train()
-        source = batches(self.store, config, seed=self.seed, start=start, stop=steps, rank=self.among.rank, world=world)
+        source = batches(
+            self.store,
+            config,
+            seed=self.seed,
+            start=start,
+            stop=steps,
+            rank=self.among.rank,
+            world=world,
+            clips_from=self.clips_from,
+        )
         clock, since = time.monotonic(), start
         with contextlib.closing(source):
             for step, views, marks in source:
                 images = normalised(views, config, self.device)
                 labels = torch.from_numpy(marks).to(self.device).long()
-                parts = self._step(Batch(step, images, labels), steps)
+                clip = (images[:, -1], labels, images[:, :-1]) if images.ndim == 5 else (images, labels)
+                parts = self._step(Batch(step, *clip), steps)
                 done = step + 1
                 if not self.among.rank:
                     epoch = min(config.epochs, 1 + step // per_epoch)
@@ -138,9 +149,12 @@ class Loop:
         config = self.config
         rng = np.random.default_rng((self.seed, 3, batch.step, self.among.rank))
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(batch.step, steps, config)
+            group["lr"] = learning_rate(batch.step, steps, config, self.clips_from)
         with self.autocast:
-            outputs = self.model(batch.images, stale_states(self.network, len(batch.images), config.stale, rng))
+            if self.network.turns > 1:
+                outputs = self.model(batch.images, batch.before, batch.step)
+            else:
+                outputs = self.model(batch.images, stale_states(self.network, len(batch.images), config.stale, rng))
         parts = self.recipe(outputs, batch, LossContext(config.loss, self.weights, rng, self.teacher))
         loss = torch.stack(list(parts.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
@@ -160,7 +174,8 @@ class Loop:
         if self.store.held_out and self.config.validate_every:
             current = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
             self.network.load_state_dict(self.average.tensors)
-            confusion = score(self.network, self.store.held_out, self.config, len(self.store.classes))
+            store = self.store
+            confusion = score(self.network, store.held_out, self.config, len(store.classes), store.held_out_before)
             self.network.load_state_dict(current)
             names = [info.name for info in self.store.classes]
             results["held_out_miou"] = round(confusion.miou, 4)

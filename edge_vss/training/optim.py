@@ -13,8 +13,16 @@ from edge_vss.training.config import TrainConfig
 __all__ = ["AveragedWeights", "learning_rate", "make_optimizer", "optimizer_tensors", "restore_optimizer"]
 
 
-def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Rises linearly over the first ``warm_up`` share of the steps, then falls as (1 - progress) ** power."""
+def learning_rate(step: int, steps: int, config: TrainConfig, clips_from: int | None = None) -> float:
+    """Rises linearly over the first ``warm_up`` share of the steps, then falls as (1 - progress) ** power.
+
+    The phase from step ``clips_from`` on, where training goes on with clips, has a curve of its own, ``clip_rate`` as
+    high.
+    """
+    if clips_from is not None and step >= clips_from:
+        return config.clip_rate * learning_rate(step - clips_from, steps - clips_from, config)
+    if clips_from is not None:
+        steps = clips_from
     rising = max(1, round(config.warm_up * steps))
     if step < rising:
         return config.rate * (step + 1) / rising

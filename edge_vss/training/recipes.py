@@ -6,17 +6,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from edge_vss.errors import WrongUsage
+from edge_vss.networks import network_config, network_kinds
 from edge_vss.networks.staged import LOGITS
-from edge_vss.training.config import LossConfig
+from edge_vss.training.config import LossConfig, TrainConfig
 from edge_vss.training.frames import Batch
+from edge_vss.training.grouped_teacher import GroupedTeacher
 from edge_vss.training.losses import feature_similarity, hard_cross_entropy, pixel_divergence, soft_jaccard
 from edge_vss.training.teacher import Teacher
 
-__all__ = ["QUANTISATION_AWARE", "RECIPES", "LossContext", "check_recipe", "distill", "supervised"]
+__all__ = [
+    "DEFAULTS",
+    "QUANTISATION_AWARE",
+    "RECIPES",
+    "LossContext",
+    "check_recipe",
+    "check_turns",
+    "distill",
+    "supervised",
+    "tdnet",
+]
 
 
 @dataclass(frozen=True)
@@ -71,10 +84,41 @@ def distill(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -
     return parts
 
 
+def tdnet(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -> dict[str, Tensor]:
+    """``supervised`` for the scores with what older frames gave, cross-entropy for those without, and the teacher.
+
+    L = CE(out) + ½ CE(out_sub) + 0.1 CE(aux) + KL(teacher ‖ out) + ½ KL(teacher_i ‖ out_sub), CE(out) over its hardest
+    pixels, teacher_i the share of the teacher that answers to the sub-network whose turn it is: Hu et al., *Temporally
+    Distributed Networks for Fast Video Semantic Segmentation*, 2020, equation 7, with the weights of its code.
+    """
+    config = context.config
+    parts = supervised(outputs, batch, context)
+    labels = thinned(batch.labels, 2, context.rng)
+    parts["sub"] = config.sub * hard_cross_entropy(matched(outputs["sub"], labels), labels, context.weights)
+    if context.teacher is None:
+        return parts
+    if isinstance(context.teacher, GroupedTeacher):
+        full, groups = context.teacher.grouped(batch.images)
+        own = groups[torch.arange(len(groups), device=groups.device), outputs["turn"]]
+        parts["group"] = config.group * pixel_divergence(outputs["sub"].float(), own, config.temperature)
+    else:
+        full, _ = context.teacher(batch.images)
+    parts["distil"] = config.distil * pixel_divergence(outputs[LOGITS].float(), full, config.temperature)
+    return parts
+
+
 Recipe = Callable[[Mapping[str, Tensor], Batch, LossContext], dict[str, Tensor]]
-RECIPES: dict[str, Recipe] = {"supervised": supervised, "distill": distill, "qat": supervised}
+RECIPES: dict[str, Recipe] = {"supervised": supervised, "distill": distill, "qat": supervised, "tdnet": tdnet}
 """Name on the command line → weighted parts of the loss, which the loop adds up."""
 WITH_TEACHER = frozenset({"distill"})
+MAY_HAVE_TEACHER = frozenset({"tdnet"})
+IN_TURNS = frozenset({"tdnet"})
+"""Recipes for networks whose sub-networks take turns, and no others."""
+DEFAULTS: Mapping[str, TrainConfig] = {
+    "qat": TrainConfig(epochs=10, rate=2e-4),
+    "tdnet": TrainConfig(network="tdnet2", loss=LossConfig(ohem=0.25, jaccard=0.0, aux=0.1, temperature=1.0)),
+}
+"""What a configuration is where the file leaves something out; recipes that are not here take ``TrainConfig()``."""
 QUANTISATION_AWARE = frozenset({"qat"})
 """Recipes under which the forward pass rounds; they start from a trained network."""
 
@@ -89,8 +133,24 @@ def check_recipe(name: str, teacher: str | None, init: str | None = None) -> Rec
         raise WrongUsage(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
     if name in WITH_TEACHER and not teacher:
         raise WrongUsage(f"recipe {name} needs --teacher CKPT|MODEL.onnx")
-    if name not in WITH_TEACHER and teacher:
-        raise WrongUsage(f"recipe {name} uses no teacher; recipes that do: {', '.join(sorted(WITH_TEACHER))}")
+    if name not in WITH_TEACHER | MAY_HAVE_TEACHER and teacher:
+        known = ", ".join(sorted(WITH_TEACHER | MAY_HAVE_TEACHER))
+        raise WrongUsage(f"recipe {name} uses no teacher; recipes that do: {known}")
     if name in QUANTISATION_AWARE and not init:
         raise WrongUsage(f"recipe {name} tunes a trained network: it needs --init CKPT")
     return RECIPES[name]
+
+
+def check_turns(recipe: str, config: TrainConfig, turns: int) -> None:
+    """Check that recipe and network suit each other.
+
+    Raises:
+        WrongUsage: A network of one kind under a recipe for the other, or fewer frames a step than sub-networks.
+    """
+    if (turns > 1) != (recipe in IN_TURNS):
+        known = ", ".join(kind for kind in network_kinds() if network_config(kind, classes=2).turns > 1)
+        raise WrongUsage(f"recipe {recipe} does not train network {config.network}; tdnet alone trains {known}")
+    if config.batch < turns:
+        raise WrongUsage(
+            f"batch is {config.batch}, network {config.network} wants at least one frame for each of {turns}"
+        )

@@ -17,16 +17,15 @@ from edge_vss.places import make_folder
 from edge_vss.training.checkpoint import CheckpointInfo, InputInfo, load_checkpoint
 from edge_vss.training.config import TrainConfig, load_config
 from edge_vss.training.frames import FrameStore, batches, load_frames, normalised
+from edge_vss.training.grouped_teacher import GroupedTeacher
 from edge_vss.training.loop import CHECKPOINT, RESUME, Loop
 from edge_vss.training.quantisation import quantisation_aware
-from edge_vss.training.recipes import QUANTISATION_AWARE, check_recipe
+from edge_vss.training.recipes import DEFAULTS, QUANTISATION_AWARE, check_recipe, check_turns
 from edge_vss.training.teacher import load_teacher
 
 __all__ = ["TrainOptions", "TrainResult", "train"]
 
 
-TUNING = TrainConfig(epochs=10, rate=2e-4)
-"""The configuration of recipes that tune a trained network, where none is given."""
 RANGE_BATCHES, RANGE_SEED = 8, 0
 
 
@@ -78,11 +77,15 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
     recipe = check_recipe(options.recipe, options.teacher, options.init)
     config = _config(options)
     make_folder(options.out)
-    store = load_frames(options.data, config.held_out)
+    turns = network_config(config.network, classes=2).turns
+    check_turns(options.recipe, config, turns)
+    store = load_frames(options.data, config.held_out, before=turns - 1)
     classes = len(store.classes)
     torch.manual_seed(options.seed)
     network = build_network(network_config(config.network, classes=classes))
     teacher = load_teacher(options.teacher, classes) if options.teacher else None
+    if teacher and turns > 1 and config.loss.group:
+        teacher = GroupedTeacher(teacher, turns, str(options.teacher))
     if options.init:
         _initialise(network, options.init)
     if options.recipe in QUANTISATION_AWARE:
@@ -114,8 +117,8 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
 
 
 def _config(options: TrainOptions) -> TrainConfig:
-    default = TUNING if options.recipe in QUANTISATION_AWARE else TrainConfig()
-    config = load_config(options.config) if isinstance(options.config, Path) else options.config or default
+    default = DEFAULTS.get(options.recipe, TrainConfig())
+    config = load_config(options.config, default) if isinstance(options.config, Path) else options.config or default
     if options.epochs is None:
         return config
     if options.epochs < 1:

@@ -7,27 +7,48 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
 
 from edge_vss.metrics import ConfusionMatrix
 from edge_vss.networks import StagedNetwork
 from edge_vss.networks.staged import LOGITS
 from edge_vss.training.augment import resized
 from edge_vss.training.config import TrainConfig
-from edge_vss.training.frames import Labelled, normalised
+from edge_vss.training.frames import Earlier, Labelled, normalised
 
 __all__ = ["score"]
 
 
 @torch.no_grad()
-def score(network: StagedNetwork, frames: Sequence[Labelled], config: TrainConfig, classes: int) -> ConfusionMatrix:
-    """One confusion matrix over all frames, at the labels' own size; the network sees them at its input size."""
+def score(
+    network: StagedNetwork,
+    frames: Sequence[Labelled],
+    config: TrainConfig,
+    classes: int,
+    before: Sequence[Earlier] = (),
+) -> ConfusionMatrix:
+    """One confusion matrix over all frames, at the labels' own size; the network sees them at its input size.
+
+    Args:
+        before: The frames before each, for networks whose sub-networks take turns; whose turn it is changes with each.
+    """
     training = network.training
     network.eval()
     device = next(network.parameters()).device
     confusion = ConfusionMatrix(classes)
-    for rgb, labels in frames:
+
+    def seen(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Tensor:
         view, _ = resized(rgb, labels, config.height, config.width)
-        logits = network(normalised(view[None], config, device))[LOGITS].float()
+        return normalised(view[None], config, device)
+
+    for place, (rgb, labels) in enumerate(frames):
+        image = seen(rgb, labels)
+        if network.turns > 1:
+            earlier = torch.stack([seen(older, labels) for older in before[place]], dim=1)
+            logits = network(image, earlier, place)[LOGITS].float()
+        else:
+            logits = network(image)[LOGITS].float()
         full = F.interpolate(logits, size=labels.shape, mode="bilinear", align_corners=False)
         confusion.update(labels, full.argmax(dim=1)[0].cpu().numpy().astype(np.uint8))
     network.train(training)

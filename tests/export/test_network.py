@@ -119,11 +119,12 @@ def test_one_whole_engine_computes_what_all_stages_do(network: StagedNetwork, ex
 
 
 def test_every_schedule_of_every_network_can_be_played() -> None:
-    for kind in ("clockwork", "perframe", "teacher"):
+    for kind in ("clockwork", "perframe", "teacher", "tdnet2", "tdnet4"):
         network = build_network(network_config(kind, classes=7))
         graph = network.graph(HEIGHT, WIDTH)
         schedules = {schedule.name: schedule for schedule in network_schedules(network, graph)}
-        assert {"full", "alternate", "reuse"} <= set(schedules)
+        wanted = {"cycle", "alone"} if network.turns > 1 else {"full", "alternate"}
+        assert {"reuse", *wanted} <= set(schedules)
         for schedule in schedules.values():
             check_schedule(graph, schedule)
         if kind == "clockwork":
