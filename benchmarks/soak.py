@@ -4,7 +4,7 @@ Three schedules of a small clockwork graph on plain engines, a deadline, and a s
 Runtime where a bundle is named (ONNX Runtime allocates a few dozen times per run; its memory must stay flat all the
 same).
 
-    python benchmarks/soak.py [--frames 100000] [--bundle BUNDLE --size 360x480 --bundle-frames 5000] [--json FILE]
+    python benchmarks/soak.py [--frames 100000] [--bundle BUNDLE --size 360x480 --bundle-frames 10000] [--json FILE]
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> int:
     made = parser(__doc__)
     made.add_argument("--frames", type=int, default=100_000)
     made.add_argument("--bundle", type=Path)
-    made.add_argument("--bundle-frames", type=int, default=5_000)
+    made.add_argument("--bundle-frames", type=int, default=10_000)
     made.add_argument("--size", default="360x480")
     options = made.parse_args()
     rows = []
