@@ -37,7 +37,15 @@ PUBLIC = {
     },
     "edge_vss.errors": {"BadInput", "DeviceError", "EdgeVssError", "GateRefused", "WrongUsage", "shortened"},
     "edge_vss.graph": {"DType", "Graph", "Read", "Stage", "Tensor", "stage_order"},
-    "edge_vss.metrics": {"ConfusionMatrix", "TemporalConsistency"},
+    "edge_vss.metrics": {
+        "BAND_PX",
+        "BoundaryMatrix",
+        "ConfusionMatrix",
+        "Measures",
+        "TemporalConsistency",
+        "VideoPanopticQuality",
+        "boundary_band",
+    },
     "edge_vss.data.datasets": {"READERS", "Clip", "Dataset", "Sample", "open_dataset"},
     "edge_vss.data.video": {"VideoWriter", "write_png"},
 }
