@@ -60,8 +60,8 @@ SOURCE_HELP = escape(
     "test:; see docs/sources-and-data.md."
 )
 DATA_HELP = escape(
-    "street:[seed=1,clips=4,...], folder:PATH, or KIND:PATH[:SPLIT] of camvid, cityscapes, nyud, viper, voc, vps, "
-    "youtube; see docs/sources-and-data.md."
+    "street:[seed=1,clips=4,...], folder:PATH or camvid:PATH[:SPLIT], and cityscapes, nyud, viper, voc, vps or youtube "
+    "as camvid; see docs/sources-and-data.md."
 )
 """Escaped: help texts are Rich markup."""
 BackendOption = Annotated[
