@@ -37,7 +37,8 @@ def evaluate(
         bool, typer.Option("--vpq", help="Score video panoptic quality too, over windows of 1 to 4 labelled frames.")
     ] = False,
     boundary_px: Annotated[
-        int, typer.Option(min=1, max=1000, help="Width in pixels of the band along borders for the boundary IoU.")
+        int,
+        typer.Option(min=1, max=1000, metavar="PX", help="Width of the band along borders for the boundary IoU."),
     ] = 3,
     emulate: Annotated[
         bool,
