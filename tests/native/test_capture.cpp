@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -52,6 +53,19 @@ void* plugin() {
 }
 void play(fault_kind kind, uint32_t ms) {
   reinterpret_cast<decltype(&fault_camera_play)>(dlsym(plugin(), "fault_camera_play"))(kind, ms);
+}
+// Threads of this process; more than `wanted` get two seconds to go. GLib keeps those of its pool that have nothing to
+// do for a while: they are no leak.
+size_t threads_within(size_t wanted) {
+  const auto stop_unused = reinterpret_cast<void (*)()>(dlsym(plugin(), "g_thread_pool_stop_unused_threads"));
+  REQUIRE((stop_unused != nullptr));
+  const int64_t begun = now_ns();
+  for (;;) {
+    stop_unused();
+    sleep_ms(20);
+    const size_t found = entries("/proc/self/task");
+    if (found <= wanted || now_ns() - begun > 2000000000) return found;
+  }
 }
 fault_camera_state camera() {
   fault_camera_state state;
@@ -193,9 +207,9 @@ TEST_CASE("ten faults in one run: frames come back within two seconds, nothing i
     MESSAGE("fault " << faults[i] << ": frames again " << recovered_ns / 1000000 << " ms after the camera was back");
     CHECK(recovered_ns >= 0);
     CHECK(recovered_ns < 2000000000);
-    if (i == 4) threads = entries("/proc/self/task"), files = entries("/proc/self/fd"), memory = resident_kb();
+    if (i == 4) threads = threads_within(SIZE_MAX), files = entries("/proc/self/fd"), memory = resident_kb();
   }
-  CHECK(entries("/proc/self/task") == threads);
+  CHECK(threads_within(threads) <= threads);
   CHECK(entries("/proc/self/fd") == files);
   if (!std::getenv("EVSS_SANITIZED")) CHECK(resident_kb() < memory + 3000);  // a leaked pipeline or picture would show
   const evss_source_stats stats = camera_.stats();
@@ -245,8 +259,8 @@ TEST_CASE("a camera opens again at once after it was closed, again and again") {
     evss_frame frame;
     REQUIRE(camera_.next(&frame) == EVSS_OK);
     camera_.source.release(camera_.source.user, &frame);
-    if (i == 2) threads = entries("/proc/self/task"), files = entries("/proc/self/fd");
-    if (i == 11) CHECK(entries("/proc/self/task") <= threads);
+    if (i == 2) threads = threads_within(SIZE_MAX), files = entries("/proc/self/fd");
+    if (i == 11) CHECK(threads_within(threads) <= threads);
     if (i == 11) CHECK(entries("/proc/self/fd") == files);
   }
   CHECK(camera().in_use == 0);
