@@ -110,7 +110,7 @@ def check_outputs(bundle: str | Path, source: str, outputs: Sequence[str]) -> No
             raise BadInput(f"{target}: is the source itself; choose another output")
         if pictures and folder == pictures.resolve() and path.suffix.lower() in ("", ".png"):
             raise BadInput(f"{target}: would put label maps among the pictures of the source; choose another folder")
-        if Path(bundle).resolve() in (folder, *folder.parents):
+        if Path(bundle).resolve() in (place, *place.parents):
             raise BadInput(f"{target}: lies inside the bundle; choose another output")
 
 

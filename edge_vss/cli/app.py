@@ -30,7 +30,7 @@ from edge_vss.cli import (
     train,
     verify,
 )
-from edge_vss.cli.common import drop_stdout
+from edge_vss.cli.common import Report, drop_stdout
 from edge_vss.cli.preview_option import PreviewCommand
 from edge_vss.errors import EdgeVssError, WrongUsage, shortened
 
@@ -92,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 unexpected failure, 2 wrong usage, 3 bad input, 4 camera or device, 5 a gate said
         no, 130 interrupted.
     """
+    Report.arguments = tuple(sys.argv[1:] if arguments is None else arguments)
     with contextlib.suppress(ValueError):  # only the main thread may; elsewhere the caller decides
         signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -95,10 +95,14 @@ class Report:
     With ``--json -`` only the JSON is on stdout and everything else on stderr.
     """
 
+    arguments: Sequence[str] = ()
+    """The command line, so that the JSON replaces nothing that it names."""
+
     def __init__(self, json_target: str | None) -> None:
         self._target = json_target
         if json_target not in (None, "-"):
             _check_place(Path(str(json_target)))
+            _check_apart(Path(str(json_target)), self.arguments)
         self.console = _Console(stderr=json_target == "-", highlight=False)
         if not self.console.is_terminal:
             self.console = _Console(stderr=json_target == "-", highlight=False, width=FILE_WIDTH)
@@ -134,6 +138,27 @@ def _check_place(path: Path) -> None:
         raise BadInput(f"{path}: cannot write here; --json wants a file in a folder that exists")
     if not path.exists() or path.is_file():  # not a pipe or /dev/stdout
         check_place(path)
+
+
+def _check_apart(path: Path, arguments: Sequence[str]) -> None:
+    """Refuse a file that another argument names, or that lies inside a bundle that one names."""
+    own = False
+    for argument in arguments:
+        value = argument.partition("=")[2] if argument.startswith("--") else argument
+        if not own and not argument.startswith("--json=") and _holds(value.removeprefix("file://"), path.resolve()):
+            raise BadInput(f"{path}: belongs to {value}, which this command was given; --json wants another file")
+        own = argument == "--json"
+
+
+def _holds(given: str, target: Path) -> bool:
+    """Whether ``given`` is the path of ``target``, or of a bundle with ``target`` inside."""
+    try:
+        path = Path(given).expanduser()
+        if not given or not path.exists():
+            return False
+        return path.resolve() == target or ((path / "manifest.json").is_file() and path.resolve() in target.parents)
+    except (OSError, ValueError, RuntimeError):  # most arguments are no paths
+        return False
 
 
 def _write_whole(path: Path, text: str) -> None:

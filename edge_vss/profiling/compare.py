@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_vss.errors import BadInput
 from edge_vss.profiling.environment import DECISIVE
 
 __all__ = ["Comparison", "Line", "compare_reports"]
@@ -76,6 +77,9 @@ def compare_reports(
     Args:
         tolerance_p50: Percent that p50 may grow by.
         tolerance_p99: The same for p99.
+
+    Raises:
+        BadInput: A figure is negative.
     """
     tolerances = {"p50": tolerance_p50, "p99": tolerance_p99}
 
@@ -94,7 +98,11 @@ def compare_reports(
 
 def _figure(report: Mapping[str, Any], group: str, name: str) -> float | None:
     value = report[group].get(name)
-    return float(value) if isinstance(value, int | float) else None
+    if not isinstance(value, int | float):
+        return None
+    if value < 0:
+        raise BadInput(f"a report says that its {group} {name} is {value:g}; it is damaged")
+    return float(value)
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from edge_vss.profiling.report import FORMAT
 
 __all__ = ["check_folder", "plain", "read_report", "write_outputs"]
 
+LARGEST = 1e19
 MAX_BYTES = 64 << 20
 GROUPS = ("latency_ms", "environment", "valid", "stages", "update_rate", "samples", "prices", "power", "pacing")
 
@@ -58,6 +59,19 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(value: Any) -> bool:
+    """Whether every number is of a size that can have been measured; bytes and nanoseconds are the largest."""
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return not isinstance(value, int | float) or abs(value) < LARGEST
+
+
 def read_report(path: Path) -> dict[str, Any]:
     """A ``report.json``.
 
@@ -67,7 +81,7 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise BadInput(f"{path}: is too large for a report of edge-vss profile")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError):
@@ -77,6 +91,8 @@ def read_report(path: Path) -> dict[str, Any]:
         if isinstance(kind, str) and kind.startswith(FORMAT.rpartition(" ")[0]):
             raise BadInput(f"{path}: is {kind!r}, this build reads {FORMAT!r}; profile again")
         raise BadInput(f"{path}: is no report of edge-vss profile; give its report.json")
+    if not _finite(found):
+        raise BadInput(f"{path}: is a damaged report: a number in it is beyond all measure; profile again")
     missing = [key for key in GROUPS if not isinstance(found.get(key), dict)]
     if missing:
         raise BadInput(f"{path}: is a damaged report: {', '.join(missing)} missing; profile again")

@@ -72,7 +72,7 @@ def check_match(report: Mapping[str, Any], manifest: Manifest) -> None:
     """Refuse a report of another network.
 
     Raises:
-        BadInput: Stages or the schedule differ.
+        BadInput: Name, stages or the schedule differ.
     """
     theirs, ours = list(report["stages"]), [stage.name for stage in manifest.graph.stages]
     if theirs != ours:
@@ -82,6 +82,8 @@ def check_match(report: Mapping[str, Any], manifest: Manifest) -> None:
     known = [schedule.name for schedule in manifest.schedules]
     if report.get("schedule") not in known:
         raise BadInput(f"the report is of schedule {report.get('schedule')!r}, which this bundle lacks; profile it")
+    if report.get("bundle") != manifest.name:
+        raise BadInput(f"the report is of bundle {report.get('bundle')!r}, this one is {manifest.name!r}; profile it")
 
 
 def simulate_schedule(

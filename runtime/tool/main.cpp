@@ -143,6 +143,7 @@ int main(int argc, char** argv) {
   if (!evss_run::parse(argc, argv, &options, &why)) return say(kUsage, why + "; see: edge-vss-run --help");
   if (options.help) return std::fputs(evss_run::kUsage, stdout) < 0;
   if (options.version) return std::printf("edge-vss-run %s\n", evss_version()) < 0;
+  if (!evss_run::keeps_inputs(options, &why)) return say(kBadInput, why);
   struct sigaction action;
   std::memset(&action, 0, sizeof action);
   action.sa_handler = interrupt;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <set>
 
 namespace evss_run {
 
@@ -97,6 +99,28 @@ bool parse(int argc, char** argv, Options* options, std::string* why) {
   if (places.size() != 2) return false;
   options->bundle = places[0];
   options->source = places[1];
+  return true;
+}
+
+bool keeps_inputs(const Options& options, std::string* why) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const auto place = [&](const std::string& path) { return fs::weakly_canonical(path, ignored); };
+  const std::string source = options.source.rfind("file://", 0) == 0 ? options.source.substr(7) : options.source;
+  const fs::path bundle = place(options.bundle);
+  std::vector<std::string> targets = options.outputs;
+  if (!options.json.empty() && options.json != "-") targets.push_back(options.json);
+  std::set<fs::path> seen;
+  for (const std::string& target : targets) {
+    if (target.rfind("shm:", 0) == 0) continue;
+    const fs::path found = place(target);
+    *why = target + ": ";
+    if (!seen.insert(found).second) return *why += "is given twice", false;
+    if (found == place(source)) return *why += "is the source itself; choose another output", false;
+    for (fs::path folder = found; folder.has_relative_path(); folder = folder.parent_path()) {
+      if (folder == bundle) return *why += "lies inside the bundle; choose another output", false;
+    }
+  }
   return true;
 }
 

@@ -20,5 +20,7 @@ extern const char* const kUsage;
 
 /// False: wrong usage; `why` says in one line what.
 bool parse(int argc, char** argv, Options* options, std::string* why);
+/// False: an output, or the JSON, would replace the source, part of the bundle or another output; `why` says which.
+bool keeps_inputs(const Options& options, std::string* why);
 
 }  // namespace evss_run

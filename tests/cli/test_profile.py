@@ -122,7 +122,16 @@ def test_files_that_are_no_reports_are_refused(cli: Cli, chain: Path, made: Path
     (tmp_path / "run.json").write_text('{"frames": 3, "latency_ms": {}}')
     old = changed(made, tmp_path / "old.json", lambda report: report.update(format="edge-vss profile 0"))
     cut = changed(made, tmp_path / "cut.json", lambda report: report.pop("stages"))
-    said = {"none": "none.json", "text": "not JSON", "list": "no report", "run": "no report"}
+    (tmp_path / "nan.json").write_text(made.read_text().replace('"p50": ', '"p50": NaN, "was": ', 1))
+    (tmp_path / "huge.json").write_text(made.read_text().replace('"p50": ', '"p50": 1e300, "was": ', 1))
+    said = {
+        "nan": "not JSON",
+        "huge": "beyond all measure",
+        "none": "none.json",
+        "text": "not JSON",
+        "list": "no report",
+        "run": "no report",
+    }
     for name, part in {**said, old.stem: "profile 0", cut.stem: "stages missing"}.items():
         path = tmp_path / f"{name}.json"
         assert_one_line(cli("compare", made, path), 3, part)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edge_vss.errors import BadInput
 from edge_vss.profiling.compare import compare_reports
 
 
@@ -69,3 +70,8 @@ def test_a_percentile_that_a_report_lacks_is_not_compared_and_not_passed_over_in
     found = compare_reports(report(), new, tolerance_p50=10, tolerance_p99=25)
     assert not found.worse
     assert any("p99, ms was not compared" in note and "needs 662" in note for note in found.notes)
+
+
+def test_a_negative_figure_is_no_figure() -> None:
+    with pytest.raises(BadInput, match="latency_ms p50 is -1"):
+        worse(report(), report(p50=-1.0))

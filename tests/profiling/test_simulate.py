@@ -232,3 +232,5 @@ def test_what_a_report_lacks_is_said(bundle: Bundle) -> None:
         Prices(report(prices={"alone": {}}), bundle.manifest)
     with pytest.raises(BadInput, match="which this bundle lacks"):
         check_match(report("other"), bundle.manifest)
+    with pytest.raises(BadInput, match="is of bundle 'street'"):
+        check_match(report(bundle="street"), bundle.manifest)
