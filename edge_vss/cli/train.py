@@ -13,11 +13,16 @@ __all__ = ["train"]
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="supervised, distill, qat or tdnet.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="supervised, distill, qat, clockwork, tdnet, etc, weclick or uda.")
+    ],
     data: Annotated[list[str], typer.Option(metavar="DATA", help=f"What to train on; may be repeated. {DATA_HELP}")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for checkpoint, resume point and log.")],
     teacher: Annotated[
         str | None, typer.Option(metavar="CKPT|MODEL.onnx", help="Teacher of the recipes that take one.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="DATA", help="uda: frames of another look; their labels are not used.")
     ] = None,
     init: Annotated[str | None, typer.Option(metavar="CKPT", help="Weights to start from; may be zoo:NAME.")] = None,
     config: Annotated[
@@ -41,6 +46,7 @@ def train(
     options = TrainOptions(
         recipe=recipe,
         data=tuple(data),
+        target=tuple(target or ()),
         out=out,
         teacher=teacher,
         init=init,

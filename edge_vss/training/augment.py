@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,46 +12,93 @@ from numpy.typing import NDArray
 from edge_vss.data.classes import IGNORE
 from edge_vss.training.config import AugmentConfig
 
-__all__ = ["augmented", "resized"]
+__all__ = ["View", "resized"]
 
 RGB = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def augmented(
-    rgb: RGB, labels: NDArray[np.uint8], config: AugmentConfig, height: int, width: int, rng: np.random.Generator
-) -> tuple[RGB, NDArray[np.uint8]]:
-    """One random view.
+class View:
+    """One random view of the frames of a clip: all of them are looked at from one place, through one camera.
 
     Args:
-        rgb: (H, W, 3) uint8.
-        labels: (H, W) uint8; 255 = ignore.
+        shape: Rows and columns of the frames.
+        config: Strengths; all 0 = the plain frame.
         height: Rows of the view.
         width: Columns of the view.
         rng: Every random choice comes from here, so a seed fixes the view.
-
-    Returns:
-        (height, width, 3) uint8 and (height, width) uint8; what lies outside the frame is ignored.
     """
-    matrix, zoom = _geometry(rgb.shape[0], rgb.shape[1], config, height, width, rng)
-    if zoom < 0.75:  # Bilinear sampling would alias.
-        sigma = 0.4 / zoom
-        rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma), np.uint8)
-    view = cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    marks = cv2.warpAffine(
-        labels, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORE
-    )
-    view = _colours(np.asarray(view, np.uint8), config, rng)
-    if rng.random() < config.blur:
-        view = np.asarray(cv2.GaussianBlur(view, (0, 0), float(rng.uniform(0.4, 1.6))), np.uint8)
-    if rng.random() < config.noise:
-        view = _noisy(view, float(rng.uniform(2, 12)), rng)
-    if rng.random() < config.cutout:
+
+    def __init__(
+        self, shape: tuple[int, ...], config: AugmentConfig, height: int, width: int, rng: np.random.Generator
+    ) -> None:
+        self.config, self.size = config, (width, height)
+        self.matrix, self.zoom = _geometry(shape[0], shape[1], config, height, width, rng)
+        self.rng, self.state = rng, rng.bit_generator.state
+
+    def seen(self, rgb: RGB, labels: Labels, points: bool = False) -> tuple[RGB, Labels]:
+        """A frame with its labels.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            labels: (H, W) uint8; 255 = ignore.
+            points: Labels are single pixels; each stays one, wherever it comes to lie.
+
+        Returns:
+            (height, width, 3) and (height, width) uint8; what lies outside the frame is ignored.
+        """
+        view, box = self._through_the_camera(rgb)
+        marks = self._points(labels) if points else self._warped(labels, cv2.INTER_NEAREST, IGNORE)
+        if box is not None:
+            marks[box] = IGNORE
+        return view, marks
+
+    def rgb(self, rgb: RGB) -> RGB:
+        """Another frame of the clip."""
+        return self._through_the_camera(rgb)[0]
+
+    def moved(
+        self, flow: NDArray[np.floating[Any]], visible: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Flow (H, W, 2) and where it is known (H, W), between frames of the clip as they are viewed."""
+        moved = self._warped(flow.astype(np.float32), cv2.INTER_NEAREST, 0) @ self.matrix[:, :2].T.astype(np.float32)
+        return moved, self._warped(visible.astype(np.uint8), cv2.INTER_NEAREST, 0).astype(np.bool_)
+
+    def _warped(self, array: NDArray[Any], sampling: int, outside: int) -> NDArray[Any]:
+        return np.asarray(
+            cv2.warpAffine(
+                array, self.matrix, self.size, flags=sampling, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+            )
+        )
+
+    def _points(self, labels: Labels) -> Labels:
+        width, height = self.size
+        marks = np.full((height, width), IGNORE, np.uint8)
+        rows, columns = np.nonzero(labels != IGNORE)
+        x, y = np.rint(self.matrix @ np.stack([columns, rows, np.ones_like(rows)])).astype(np.int64)
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        marks[y[inside], x[inside]] = labels[rows, columns][inside]
+        return marks
+
+    def _through_the_camera(self, rgb: RGB) -> tuple[RGB, tuple[slice, slice] | None]:
+        """The picture, and the box that was cut out of it."""
+        config, rng, (width, height) = self.config, self.rng, self.size
+        rng.bit_generator.state = self.state
+        if self.zoom < 0.75:  # Bilinear sampling would alias.
+            rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 0.4 / self.zoom), np.uint8)
+        view = cv2.warpAffine(rgb, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        view = _colours(np.asarray(view, np.uint8), config, rng)
+        if rng.random() < config.blur:
+            view = np.asarray(cv2.GaussianBlur(view, (0, 0), float(rng.uniform(0.4, 1.6))), np.uint8)
+        if rng.random() < config.noise:
+            view = _noisy(view, float(rng.uniform(2, 12)), rng)
+        if rng.random() >= config.cutout:
+            return view, None
         top, left = int(rng.integers(height)), int(rng.integers(width))
         box = np.s_[top : top + height // 4, left : left + width // 4]
         view[box] = rng.integers(0, 256, view[box].shape, np.uint8)
-        marks[box] = IGNORE
-    return view, np.asarray(marks, np.uint8)
+        return view, box
 
 
 def resized(rgb: RGB, labels: NDArray[np.uint8], height: int, width: int) -> tuple[RGB, NDArray[np.uint8]]:

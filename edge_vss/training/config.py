@@ -64,6 +64,20 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Recipe ``distill``: weight of the feature similarity loss."""
     sub: float = 0.5
     """Recipe ``tdnet``: weight of the cross-entropy of the sub-network's own scores."""
+    temporal: float = 0.1
+    """Recipe ``etc``: weight of the difference to the frames before, along the flow."""
+    pair: float = 0.1
+    """Recipe ``etc``: weight of the similarities between two frames against the teacher's."""
+    sequence: float = 0.1
+    """Recipe ``etc``: weight of the similarities over all frames against the teacher's."""
+    memory: float = 1.0
+    """Recipe ``weclick``: weight of the difference to what the frames before were taken for, along the flow."""
+    flow: bool = True
+    """Recipes ``etc``, ``weclick``: false takes every point to stay where it is, to see what flow is good for."""
+    adversary: float = 1e-3
+    """Recipe ``uda``: weight of deceiving the discriminator."""
+    adversary_frames: int = 2
+    """Recipe ``uda``: frames that the discriminator sees at once, 1 or as many as ``frames_before`` + 1."""
     group: float = 0.5
     """Recipe ``tdnet``: weight of the divergence of those from the teacher's group; 0 = the teacher is not split."""
 
@@ -113,6 +127,12 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Recipe ``tdnet``: share of the steps, the first, in which a clip is one frame repeated."""
     clip_rate: float = 0.1
     """Recipe ``tdnet``: peak learning rate on real clips over ``rate``."""
+    frames_before: int = 1
+    """Recipes ``clockwork``, ``etc``, ``weclick``, ``uda``: frames before each labelled one that are looked at."""
+    labelled_every: int = 1
+    """Every so-manieth frame of a clip counts as labelled."""
+    clicks: bool = False
+    """One labelled pixel per object instead of whole label maps."""
     held_out: float = 0.0
     """Share of every training clip, its end, that is kept for validation and never trained on."""
     validate_every: int = 10
@@ -137,6 +157,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("stale", "still"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share in [0, 1], got {getattr(self, name)}")
+        if not 1 <= self.frames_before <= 32 or self.labelled_every < 1:
+            raise ValueError("frames_before lies in [1, 32], labelled_every is at least 1")
+        if not 1 <= self.loss.adversary_frames <= self.frames_before + 1:
+            raise ValueError("loss.adversary_frames lies in [1, frames_before + 1]")
         if not 0 < self.loss.ohem <= 1 or not 0 < self.augment.scale[0] <= self.augment.scale[1]:
             raise ValueError("loss.ohem lies in (0, 1], augment.scale is a rising pair of positive numbers")
 

@@ -1,81 +1,115 @@
-"""Training frames in memory, and an endless, resumable stream of random batches from them."""
+"""Training frames in memory: what is known of each labelled frame and of those before it."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_vss.data.classes import ClassInfo
+from edge_vss.data.classes import IGNORE, ClassInfo
 from edge_vss.data.colour import to_rgb
+from edge_vss.data.dataset import Clip, Sample
 from edge_vss.data.datasets import Dataset, open_dataset
+from edge_vss.data.flow import flow_between
 from edge_vss.errors import BadInput
-from edge_vss.training.augment import augmented
-from edge_vss.training.config import TrainConfig
+from edge_vss.training.clicks import click_labels
 
-__all__ = ["Batch", "FrameStore", "batches", "load_frames"]
+__all__ = ["ALONE", "Example", "FrameStore", "Looks", "Motion", "load_frames"]
 
-Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-Earlier = tuple[NDArray[np.uint8], ...]
-"""Frames before one, oldest first."""
-Views = tuple[int, NDArray[np.uint8], NDArray[np.uint8]]
-AHEAD = 3
+RGB = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a recipe looks at besides a labelled frame."""
+
+    before: int = 0
+    """How many frames before it."""
+    flow: bool = False
+    """Flow from it to each of those."""
+    one: bool = False
+    """A step sees one of them at random, or the frame itself, instead of all."""
+
+
+ALONE = Looks()
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Where the points of one frame lie in another."""
+
+    flow: NDArray[np.floating[Any]]
+    """(H, W, 2) pixels (dx, dy), half precision in memory."""
+    visible: NDArray[np.bool_]
+    """(H, W) True where the other frame shows the point and flow is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One frame to train on."""
+
+    rgb: RGB
+    """(H, W, 3)."""
+    labels: NDArray[np.uint8]
+    """(H, W), 255 = not labelled."""
+    before: tuple[RGB, ...] = ()
+    """The frames before, labelled or not, oldest first; the first of a clip stands for those that it lacks."""
+    flows: tuple[Motion, ...] = ()
+    """From this frame to each of ``before``."""
 
 
 @dataclass(frozen=True)
 class FrameStore:
-    """Decoded frames with labels, kept in memory: decoding costs more than everything else that is done to them."""
+    """Decoded frames, kept in memory: decoding costs more than everything else that is done to them."""
 
     classes: tuple[ClassInfo, ...]
-    train: Sequence[Labelled]
-    """(H, W, 3) uint8 RGB and (H, W) uint8 labels."""
-    held_out: Sequence[Labelled]
+    train: Sequence[Example]
+    held_out: Sequence[Example] = ()
     """The end of every clip, for choosing between checkpoints."""
-    train_before: Sequence[Earlier] = ()
-    """The frames before each of ``train``, labelled or not; the first of a clip stands for those that it lacks."""
-    held_out_before: Sequence[Earlier] = ()
+    target: Sequence[Example] = ()
+    """Frames of another look, without labels."""
+    points: bool = False
+    """Labels of ``train`` are single pixels, which move as points."""
 
     def pixel_counts(self) -> Tensor:
         """Labelled pixels per class in the training frames, (C,) int64."""
         counts = np.zeros(256, np.int64)
-        for _, labels in self.train:
-            counts += np.bincount(labels.reshape(-1), minlength=256)
+        for example in self.train:
+            counts += np.bincount(example.labels.reshape(-1), minlength=256)
         return torch.from_numpy(counts[: len(self.classes)])
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One step's frames, on the training device."""
-
-    step: int
-    images: Tensor
-    """(N, 3, H, W) float32, normalised, channels last in memory."""
-    labels: Tensor
-    """(N, H, W) int64; 255 = ignore."""
-    before: Tensor | None = None
-    """(N, k, 3, H, W), the frames before ``images``, oldest first; None where nothing but one frame is looked at."""
-
-
-def load_frames(uris: Sequence[str], held_out: float, before: int = 0) -> FrameStore:
+def load_frames(
+    uris: Sequence[str],
+    held_out: float,
+    looks: Looks = ALONE,
+    *,
+    every: int = 1,
+    clicks: bool = False,
+    target: Sequence[str] = (),
+) -> FrameStore:
     """Reads every labelled frame of one or several data sets with the same classes.
 
     Args:
         uris: DATA of the command line.
         held_out: Share of every clip, its end, that goes to ``held_out``.
-        before: How many frames before each are kept with it; images without order are taken for standing scenes.
+        looks: What is kept with each; images without order are taken for standing scenes.
+        every: Every so-manieth frame of a clip counts as labelled; of a shorter clip, the last.
+        clicks: Training frames keep one labelled pixel per object; held-out ones keep all.
+        target: DATA or SOURCEs of which every frame is kept without labels.
 
     Raises:
         BadInput: A data set does not load, has no frames, or has other classes than the first.
+        FlowError: Flow is looked at, a clip has none of its own, and OpenCV is absent.
     """
     classes: tuple[ClassInfo, ...] | None = None
-    train: list[tuple[Labelled, Earlier]] = []
-    kept: list[tuple[Labelled, Earlier]] = []
+    train: list[Example] = []
+    kept: list[Example] = []
     for uri in uris:
         dataset: Dataset = open_dataset(uri)
         if classes is None:
@@ -84,114 +118,57 @@ def load_frames(uris: Sequence[str], held_out: float, before: int = 0) -> FrameS
             raise BadInput(f"{uri} has {len(dataset.classes)} other classes than {uris[0]}")
         for clip in dataset.clips:
             last = len(clip) - round(len(clip) * held_out)
-            earlier: Earlier = ()
-            for index in range(len(clip)):
-                sample = clip[index]
-                if sample.labels is None and not before:
+            for index, sample, rgb, before in _walk(clip, looks.before):
+                if sample.labels is None or index % every != min(every, len(clip)) - 1:
                     continue
-                rgb = to_rgb(sample.frame)
-                if clip.fps is None or not earlier:
-                    earlier = (rgb,) * before
-                if sample.labels is not None:
-                    pair = (rgb, np.ascontiguousarray(sample.labels))
-                    (train if index < last else kept).append((pair, earlier))
-                earlier = (*earlier, rgb)[-before:] if before else ()
+                labels = np.ascontiguousarray(sample.labels)
+                if clicks and index < last:
+                    labels = click_labels(labels, sample.instances, seed=(len(train), index))
+                example = Example(rgb, labels, before, _motions(clip, index, rgb.shape, looks))
+                (train if index < last else kept).append(example)
     if classes is None or not train:
         raise BadInput(f"no labelled frames to train on in {', '.join(uris) or 'an empty list of data sets'}")
-    (frames, frames_before), (held, held_before) = (
-        ([pair for pair, _ in part], [earlier for _, earlier in part]) for part in (train, kept)
-    )
-    return FrameStore(classes, frames, held, frames_before, held_before)
+    return FrameStore(classes, train, kept, _unlabelled(target, looks), points=clicks)
 
 
-def frame_indices(step: int, batch: int, rank: int, world: int, frames: int, seed: int) -> list[int]:
-    """Which frames one process sees in one step: a new order of all frames per epoch, cut into steps and processes."""
-    first = (step * world + rank) * batch
-    orders: dict[int, NDArray[np.int64]] = {}
-    indices = []
-    for position in range(first, first + batch):
-        epoch, place = divmod(position, frames)
-        if epoch not in orders:
-            orders[epoch] = np.random.default_rng((seed, 1, epoch)).permutation(frames)
-        indices.append(int(orders[epoch][place]))
-    return indices
+def _unlabelled(uris: Sequence[str], looks: Looks) -> list[Example]:
+    found: list[Example] = []
+    for uri in uris:
+        for clip in open_dataset(uri).clips:
+            for _, _, rgb, before in _walk(clip, looks.before, labelled=False):
+                found.append(Example(rgb, np.full(rgb.shape[:2], IGNORE, np.uint8), before))
+    if uris and not found:
+        raise BadInput(f"no frames in {', '.join(uris)}")
+    return found
 
 
-def batches(
-    store: FrameStore,
-    config: TrainConfig,
-    *,
-    seed: int,
-    start: int,
-    stop: int,
-    rank: int = 0,
-    world: int = 1,
-    clips_from: int | None = None,
-) -> Generator[Views, None, None]:
-    """Yields (step, (N, H, W, 3) uint8 views, (N, H, W) uint8 labels) for ``start`` ≤ step < ``stop``.
+def _walk(clip: Clip, before: int, labelled: bool = True) -> Iterator[tuple[int, Sample, RGB, tuple[RGB, ...]]]:
+    """(index, sample, RGB, the frames before, oldest first) of every frame that is wanted.
 
-    From step ``clips_from`` on, views are (N, k + 1, H, W, 3): the frames before, viewed alike, then the labelled one.
-
-    A batch depends on the seed, the step and the rank alone, so a resumed run sees what an unbroken one would. They
-    are made ahead on one background thread; OpenCV lets go of the interpreter lock while it works.
+    Args:
+        labelled: Frames without labels are wanted only as those before others.
     """
-    ready: queue.Queue[Views | BaseException] = queue.Queue(AHEAD)
-    closed = threading.Event()
-
-    def make(step: int) -> Views:
-        height, width = config.crop_height, config.crop_width
-        clips = clips_from is not None and step >= clips_from
-        frames = (len(store.train_before[0]) + 1,) if clips else ()
-        views = np.empty((config.batch, *frames, height, width, 3), np.uint8)
-        marks = np.empty((config.batch, height, width), np.uint8)
-        chosen = frame_indices(step, config.batch, rank, world, len(store.train), seed)
-        for place, index in enumerate(chosen):
-            rgb, labels = store.train[index]
-
-            def view(of: NDArray[np.uint8], key: tuple[int, ...], labels: NDArray[np.uint8] = labels) -> Labelled:
-                return augmented(of, labels, config.augment, height, width, np.random.default_rng(key))
-
-            key = (seed, 2, step, rank, place)
-            newest, marks[place] = view(rgb, key)
-            if clips:
-                for age, older in enumerate(store.train_before[index]):
-                    views[place, age] = view(older, key)[0]
-                views[place, -1] = newest
-            else:
-                views[place] = newest
-        return step, views, marks
-
-    def put(item: Views | BaseException) -> None:
-        while not closed.is_set():
-            try:
-                return ready.put(item, timeout=0.5)
-            except queue.Full:
-                continue
-
-    def produce() -> None:
-        try:
-            for step in range(start, stop):
-                if closed.is_set():
-                    return
-                put(make(step))
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=produce, name="edge-vss-batches", daemon=True)
-    thread.start()
-    try:
-        for _ in range(start, stop):
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        closed.set()
-        thread.join()
+    earlier: tuple[RGB, ...] = ()
+    for index in range(len(clip)):
+        sample = clip[index]
+        if labelled and sample.labels is None and not before:
+            continue
+        rgb = to_rgb(sample.frame)
+        if clip.fps is None or not earlier:
+            earlier = (rgb,) * before
+        yield index, sample, rgb, earlier
+        earlier = (*earlier, rgb)[-before:] if before else ()
 
 
-def normalised(views: NDArray[np.uint8], config: TrainConfig, device: torch.device) -> Tensor:
-    """(..., H, W, 3) uint8 → (..., 3, H, W) float32, channels last in memory."""
-    pixels = torch.from_numpy(views).to(device).float()
-    mean, std = (torch.tensor(values, device=device) for values in (config.mean, config.std))
-    return ((pixels - mean) / std).movedim(-1, -3)
+def _motions(clip: Clip, index: int, shape: tuple[int, ...], looks: Looks) -> tuple[Motion, ...]:
+    """Flow from frame ``index`` to those before it; where there are none, the frame itself stands for them."""
+    found = []
+    for age in range(looks.before if looks.flow else 0, 0, -1):
+        other = max(0, index - age) if clip.fps is not None else index
+        if other == index:
+            found.append(Motion(np.zeros((*shape[:2], 2), np.float16), np.ones(shape[:2], np.bool_)))
+            continue
+        field, _ = flow_between(clip, index, other)
+        known = np.isfinite(field.flow).all(axis=2)
+        found.append(Motion(np.nan_to_num(field.flow).astype(np.float16), field.visible & known))
+    return tuple(found)

@@ -18,9 +18,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edge_vss.errors import BadInput
 from edge_vss.networks import StagedNetwork
+from edge_vss.training.adversary import Adversary
+from edge_vss.training.batches import Batch, batches, to_batch
 from edge_vss.training.checkpoint import CheckpointInfo, read_tensors, save_checkpoint, write_tensors
 from edge_vss.training.config import TrainConfig
-from edge_vss.training.frames import Batch, FrameStore, batches, normalised
+from edge_vss.training.frames import FrameStore
 from edge_vss.training.losses import balanced_weights
 from edge_vss.training.optim import (
     AveragedWeights,
@@ -30,7 +32,6 @@ from edge_vss.training.optim import (
     restore_optimizer,
 )
 from edge_vss.training.recipes import LossContext, Recipe
-from edge_vss.training.stale import stale_states
 from edge_vss.training.teacher import Teacher
 from edge_vss.training.validate import score
 
@@ -78,6 +79,7 @@ class Loop:
     identity: str
     """What a resume point must agree on with this run."""
     teacher: Teacher | None = None
+    adversary: Adversary | None = None
     resume: bool = False
     progress: Callable[[str, float], None] = lambda doing, share: None
     """Called after every step, in the first process, with the epoch in words and the share in [0, 1] that is done."""
@@ -102,7 +104,7 @@ class Loop:
         self.average = AveragedWeights(self.network, config.ema)
         self.best: float | None = None
         self.weights = balanced_weights(self.store.pixel_counts(), config.loss.balance).to(self.device)
-        self.clips_from = round(config.still * steps) if self.network.turns > 1 else None
+        self.second_from = round(config.still * steps) if self.network.turns > 1 else None
         start = self._restore() if self.resume else 0
         self.model = DistributedDataParallel(self.network) if world > 1 else self.network
         kind = _autocast_type(self.device)
@@ -117,15 +119,14 @@ class Loop:
             stop=steps,
             rank=self.among.rank,
             world=world,
-            clips_from=self.clips_from,
+            looks=self.recipe.looks(config, self.network.turns),
+            clips_from=self.second_from or 0,
         )
         clock, since = time.monotonic(), start
         with contextlib.closing(source):
-            for step, views, marks in source:
-                images = normalised(views, config, self.device)
-                labels = torch.from_numpy(marks).to(self.device).long()
-                clip = (images[:, -1], labels, images[:, :-1]) if images.ndim == 5 else (images, labels)
-                parts = self._step(Batch(step, *clip), steps)
+            for views in source:
+                step = views.step
+                parts = self._step(to_batch(views, config, self.device), steps)
                 done = step + 1
                 if not self.among.rank:
                     epoch = min(config.epochs, 1 + step // per_epoch)
@@ -149,13 +150,22 @@ class Loop:
         config = self.config
         rng = np.random.default_rng((self.seed, 3, batch.step, self.among.rank))
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(batch.step, steps, config, self.clips_from)
+            group["lr"] = learning_rate(batch.step, steps, config, self.second_from)
         with self.autocast:
             if self.network.turns > 1:
                 outputs = self.model(batch.images, batch.before, batch.step)
             else:
-                outputs = self.model(batch.images, stale_states(self.network, len(batch.images), config.stale, rng))
-        parts = self.recipe(outputs, batch, LossContext(config.loss, self.weights, rng, self.teacher))
+                outputs = self.model(batch.together(), self.recipe.states(self.network, batch, config, rng))
+        context = LossContext(
+            config=config.loss,
+            weights=self.weights,
+            rng=rng,
+            teacher=self.teacher,
+            adversary=self.adversary,
+            std=config.std,
+            progress=batch.step / steps,
+        )
+        parts = self.recipe.losses(outputs, batch, context)
         loss = torch.stack(list(parts.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -175,7 +185,7 @@ class Loop:
             current = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
             self.network.load_state_dict(self.average.tensors)
             store = self.store
-            confusion = score(self.network, store.held_out, self.config, len(store.classes), store.held_out_before)
+            confusion = score(self.network, store.held_out, self.config, len(store.classes))
             self.network.load_state_dict(current)
             names = [info.name for info in self.store.classes]
             results["held_out_miou"] = round(confusion.miou, 4)
@@ -194,6 +204,8 @@ class Loop:
         tensors = {f"network/{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
         tensors |= {f"optimizer/{name}": tensor for name, tensor in optimizer_tensors(self.optimizer).items()}
+        if self.adversary:
+            tensors |= {f"adversary/{name}": tensor for name, tensor in self.adversary.tensors().items()}
         note = {"step": step, "best": self.best, "identity": self.identity}
         write_tensors(
             self.out / RESUME, {name: t.detach().cpu() for name, t in tensors.items()}, {"run": json.dumps(note)}
@@ -216,6 +228,8 @@ class Loop:
         try:
             self.network.load_state_dict(part("network/"))
             restore_optimizer(self.optimizer, part("optimizer/"))
+            if self.adversary:
+                self.adversary.restore(part("adversary/"))
         except (RuntimeError, ValueError) as error:
             raise BadInput(f"{path} does not fit the network: {str(error).splitlines()[0]}") from error
         for name, tensor in part("average/").items():

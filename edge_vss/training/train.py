@@ -14,13 +14,15 @@ import torch
 from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.networks import StagedNetwork, build_network, network_config
 from edge_vss.places import make_folder
+from edge_vss.training.adversary import Adversary
+from edge_vss.training.batches import batches, to_batch
 from edge_vss.training.checkpoint import CheckpointInfo, InputInfo, load_checkpoint
 from edge_vss.training.config import TrainConfig, load_config
-from edge_vss.training.frames import FrameStore, batches, load_frames, normalised
+from edge_vss.training.frames import FrameStore, load_frames
 from edge_vss.training.grouped_teacher import GroupedTeacher
 from edge_vss.training.loop import CHECKPOINT, RESUME, Loop
 from edge_vss.training.quantisation import quantisation_aware
-from edge_vss.training.recipes import DEFAULTS, QUANTISATION_AWARE, check_recipe, check_turns
+from edge_vss.training.recipes import RECIPES, check_recipe, check_turns
 from edge_vss.training.teacher import load_teacher
 
 __all__ = ["TrainOptions", "TrainResult", "train"]
@@ -37,6 +39,8 @@ class TrainOptions:
     """A name of ``edge_vss.training.recipes.RECIPES``."""
     data: Sequence[str]
     """DATA of the command line, one or several with the same classes."""
+    target: Sequence[str] = ()
+    """DATA of another look whose labels are not used; where the recipe takes it."""
     out: Path
     """Folder for ``checkpoint.safetensors``, ``resume.safetensors`` and ``log.jsonl``."""
     teacher: str | None = None
@@ -74,12 +78,19 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
         WrongUsage: No such recipe, or one that wants a teacher and has none, or the other way round.
         BadInput: Data, teacher, initial weights, configuration or resume point do not load or do not fit together.
     """
-    recipe = check_recipe(options.recipe, options.teacher, options.init)
+    recipe = check_recipe(options.recipe, options.teacher, options.init, bool(options.target))
     config = _config(options)
     make_folder(options.out)
     turns = network_config(config.network, classes=2).turns
     check_turns(options.recipe, config, turns)
-    store = load_frames(options.data, config.held_out, before=turns - 1)
+    store = load_frames(
+        options.data,
+        config.held_out,
+        recipe.looks(config, turns),
+        every=config.labelled_every,
+        clicks=config.clicks,
+        target=options.target,
+    )
     classes = len(store.classes)
     torch.manual_seed(options.seed)
     network = build_network(network_config(config.network, classes=classes))
@@ -88,11 +99,13 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
         teacher = GroupedTeacher(teacher, turns, str(options.teacher))
     if options.init:
         _initialise(network, options.init)
-    if options.recipe in QUANTISATION_AWARE:
+    adversary = Adversary(classes * config.loss.adversary_frames) if recipe.target else None
+    if recipe.rounds:
         quantisation_aware(network, _views(store, config))
     provenance = {
         "recipe": options.recipe,
         "data": list(options.data),
+        **({"target": list(options.target)} if options.target else {}),
         "frames": len(store.train),
         "teacher": options.teacher,
         "init": options.init,
@@ -109,6 +122,7 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
         describe=lambda results: _describe(config=config, store=store, training={**provenance, **results}),
         identity=hashlib.sha256(msgspec.json.encode(provenance, order="sorted")).hexdigest(),
         teacher=teacher,
+        adversary=adversary,
         resume=options.resume and (options.out / RESUME).exists(),
         progress=progress,
     )
@@ -117,7 +131,7 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
 
 
 def _config(options: TrainOptions) -> TrainConfig:
-    default = DEFAULTS.get(options.recipe, TrainConfig())
+    default = RECIPES[options.recipe].defaults
     config = load_config(options.config, default) if isinstance(options.config, Path) else options.config or default
     if options.epochs is None:
         return config
@@ -129,8 +143,8 @@ def _config(options: TrainOptions) -> TrainConfig:
 def _views(store: FrameStore, config: TrainConfig) -> Iterator[torch.Tensor]:
     """A few batches as training sees them, always the same ones."""
     with contextlib.closing(batches(store, config, seed=RANGE_SEED, start=0, stop=RANGE_BATCHES)) as source:
-        for _, views, _ in source:
-            yield normalised(views, config, torch.device("cpu"))
+        for views in source:
+            yield to_batch(views, config, torch.device("cpu")).images
 
 
 def _describe(config: TrainConfig, store: FrameStore, training: dict[str, object]) -> CheckpointInfo:

@@ -14,8 +14,9 @@ from edge_vss.metrics import ConfusionMatrix
 from edge_vss.networks import StagedNetwork
 from edge_vss.networks.staged import LOGITS
 from edge_vss.training.augment import resized
+from edge_vss.training.batches import normalised
 from edge_vss.training.config import TrainConfig
-from edge_vss.training.frames import Earlier, Labelled, normalised
+from edge_vss.training.frames import Example
 
 __all__ = ["score"]
 
@@ -23,15 +24,13 @@ __all__ = ["score"]
 @torch.no_grad()
 def score(
     network: StagedNetwork,
-    frames: Sequence[Labelled],
+    frames: Sequence[Example],
     config: TrainConfig,
     classes: int,
-    before: Sequence[Earlier] = (),
 ) -> ConfusionMatrix:
     """One confusion matrix over all frames, at the labels' own size; the network sees them at its input size.
 
-    Args:
-        before: The frames before each, for networks whose sub-networks take turns; whose turn it is changes with each.
+    Networks whose sub-networks take turns see the frames before each too; whose turn it is changes with each.
     """
     training = network.training
     network.eval()
@@ -42,10 +41,11 @@ def score(
         view, _ = resized(rgb, labels, config.height, config.width)
         return normalised(view[None], config, device)
 
-    for place, (rgb, labels) in enumerate(frames):
-        image = seen(rgb, labels)
+    for place, example in enumerate(frames):
+        labels = example.labels
+        image = seen(example.rgb, labels)
         if network.turns > 1:
-            earlier = torch.stack([seen(older, labels) for older in before[place]], dim=1)
+            earlier = torch.stack([seen(older, labels) for older in example.before], dim=1)
             logits = network(image, earlier, place)[LOGITS].float()
         else:
             logits = network(image)[LOGITS].float()

@@ -272,7 +272,7 @@ def test_viper_pictures_can_be_trained_on(viper: Path) -> None:
     from edge_vss.training.frames import load_frames
 
     store = load_frames([f"viper:{viper}"], 0)
-    assert len(store.train) == 4 and store.train[0][0].shape == (*SHAPE, 3)
+    assert len(store.train) == 4 and store.train[0].rgb.shape == (*SHAPE, 3)
 
 
 def test_viper_says_what_is_wrong(viper: Path) -> None:

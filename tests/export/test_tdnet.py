@@ -24,7 +24,7 @@ from edge_vss.pixels import label_map, preprocess
 from edge_vss.reference_engines import bundle_functions
 from edge_vss.runtime import Pipeline
 from edge_vss.training import AugmentConfig, TrainOptions, load_checkpoint, train
-from edge_vss.training.recipes import DEFAULTS
+from edge_vss.training.recipes import RECIPES
 from edge_vss.verification import verify_bundle
 
 SOURCE = "street:[size=64x96,frames=20,seed=3]"
@@ -33,7 +33,7 @@ SOURCE = "street:[size=64x96,frames=20,seed=3]"
 def trained(folder: Path, kind: str) -> Path:
     """Trained for seconds, so that attention carries something."""
     config = msgspec.structs.replace(
-        DEFAULTS["tdnet"],
+        RECIPES["tdnet"].defaults,
         network=kind,
         height=64,
         width=96,

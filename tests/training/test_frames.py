@@ -9,8 +9,9 @@ import pytest
 
 from edge_vss.errors import BadInput
 from edge_vss.training import AugmentConfig, TrainConfig, load_config
-from edge_vss.training.augment import augmented, resized
-from edge_vss.training.frames import batches, frame_indices, load_frames
+from edge_vss.training.augment import View, resized
+from edge_vss.training.batches import batches, frame_indices
+from edge_vss.training.frames import load_frames
 
 PLAIN = AugmentConfig(
     scale=(1, 1),
@@ -38,7 +39,7 @@ def picture() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_all_strengths_zero_gives_the_plain_frame(picture: tuple[np.ndarray, np.ndarray]) -> None:
-    rgb, labels = augmented(*picture, PLAIN, 72, 96, np.random.default_rng(0))
+    rgb, labels = View((72, 96), PLAIN, 72, 96, np.random.default_rng(0)).seen(*picture)
     assert np.array_equal(rgb, picture[0])
     assert np.array_equal(labels, picture[1])
 
@@ -47,7 +48,7 @@ def test_labels_move_with_their_pixels(picture: tuple[np.ndarray, np.ndarray]) -
     geometry = AugmentConfig(brightness=0, contrast=0, gamma=0, hue_deg=0, saturation=0, tint=0, blur=0, noise=0)
     right = total = 0
     for seed in range(20):
-        rgb, labels = augmented(*picture, geometry, 48, 64, np.random.default_rng(seed))
+        rgb, labels = View((72, 96), geometry, 48, 64, np.random.default_rng(seed)).seen(*picture)
         inside = labels != 255
         right += int((np.rint(rgb[..., 0] / 100) == labels)[inside].sum())
         total += int(inside.sum())
@@ -57,7 +58,9 @@ def test_labels_move_with_their_pixels(picture: tuple[np.ndarray, np.ndarray]) -
 
 def test_a_seed_fixes_the_view_and_another_gives_another(picture: tuple[np.ndarray, np.ndarray]) -> None:
     config = AugmentConfig(blur=1, noise=1, cutout=1)
-    first, again, other = (augmented(*picture, config, 48, 64, np.random.default_rng(seed)) for seed in (4, 4, 5))
+    first, again, other = (
+        View((72, 96), config, 48, 64, np.random.default_rng(seed)).seen(*picture) for seed in (4, 4, 5)
+    )
     assert np.array_equal(first[0], again[0])
     assert np.array_equal(first[1], again[1])
     assert not np.array_equal(first[0], other[0])
@@ -65,14 +68,14 @@ def test_a_seed_fixes_the_view_and_another_gives_another(picture: tuple[np.ndarr
 
 def test_what_lies_outside_the_frame_is_ignored(picture: tuple[np.ndarray, np.ndarray]) -> None:
     small = AugmentConfig(scale=(0.5, 0.5), stretch=0, rotate_deg=0)
-    _, labels = augmented(*picture, small, 72, 96, np.random.default_rng(0))
+    _, labels = View((72, 96), small, 72, 96, np.random.default_rng(0)).seen(*picture)
     assert 0.70 < (labels == 255).mean() < 0.80
 
 
 def test_colours_leave_labels_alone_and_grey_grey() -> None:
     grey = np.full((16, 16, 3), 120, np.uint8)
     turned = AugmentConfig(scale=(1, 1), stretch=0, rotate_deg=0, hue_deg=180, tint=0, blur=0, noise=0)
-    rgb, _ = augmented(grey, np.zeros((16, 16), np.uint8), turned, 16, 16, np.random.default_rng(3))
+    rgb, _ = View((16, 16), turned, 16, 16, np.random.default_rng(3)).seen(grey, np.zeros((16, 16), np.uint8))
     assert np.ptp(rgb.astype(int), axis=-1).max() <= 2
 
 
@@ -94,17 +97,17 @@ def test_batches_from_the_middle_are_those_of_an_unbroken_run(bands: str, tiny: 
     store = load_frames([bands], held_out=0)
     whole = list(batches(store, tiny, seed=0, start=0, stop=4))
     tail = list(batches(store, tiny, seed=0, start=2, stop=4))
-    for (step, views, labels), (again, same_views, same_labels) in zip(whole[2:], tail, strict=True):
-        assert step == again
-        assert np.array_equal(views, same_views)
-        assert np.array_equal(labels, same_labels)
+    for views, again in zip(whole[2:], tail, strict=True):
+        assert views.step == again.step
+        assert np.array_equal(views.frames, again.frames)
+        assert np.array_equal(views.labels, again.labels)
 
 
 def test_the_end_of_every_clip_is_held_out(bands: str) -> None:
     whole, split = load_frames([bands], held_out=0), load_frames([bands], held_out=0.25)
     assert (len(split.train), len(split.held_out)) == (9, 3)
-    assert np.array_equal(split.held_out[-1][0], whole.train[-1][0])
-    assert split.pixel_counts().sum() == sum((labels != 255).sum() for _, labels in split.train)
+    assert np.array_equal(split.held_out[-1].rgb, whole.train[-1].rgb)
+    assert split.pixel_counts().sum() == sum((example.labels != 255).sum() for example in split.train)
 
 
 def test_an_error_while_making_batches_reaches_the_loop(
@@ -113,7 +116,7 @@ def test_an_error_while_making_batches_reaches_the_loop(
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("edge_vss.training.frames.augmented", fail)
+    monkeypatch.setattr("edge_vss.training.batches.View", fail)
     with pytest.raises(ZeroDivisionError):
         next(batches(load_frames([bands], 0), tiny, seed=0, start=0, stop=2))
 

@@ -16,12 +16,13 @@ from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.networks import build_network, network_config
 from edge_vss.networks.chain import ChainNetwork
 from edge_vss.training import AugmentConfig, TrainConfig, TrainOptions, load_checkpoint, load_config, train
+from edge_vss.training.batches import batches
 from edge_vss.training.checkpoint import read_tensors
-from edge_vss.training.frames import batches, load_frames
+from edge_vss.training.frames import Looks, load_frames
 from edge_vss.training.grouped_teacher import GroupedTeacher, grouped_scores
 from edge_vss.training.loop import LOG, RESUME, Loop
 from edge_vss.training.optim import learning_rate
-from edge_vss.training.recipes import DEFAULTS
+from edge_vss.training.recipes import RECIPES
 from edge_vss.training.teacher import StagedTeacher
 
 STREET = "street:[seed=5,clips=2,frames=6,size=64x96]"
@@ -45,7 +46,7 @@ PLAIN = AugmentConfig(
 def quick() -> TrainConfig:
     """24 steps on street clips, half of them on still ones."""
     return msgspec.structs.replace(
-        DEFAULTS["tdnet"],
+        RECIPES["tdnet"].defaults,
         height=64,
         width=96,
         crop_height=64,
@@ -113,7 +114,7 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_like_one_that_was_not(
 
     def killed(self: Loop, batch: object, steps: int) -> object:
         if batch.step == 13:  # type: ignore[attr-defined]
-            assert self.clips_from == 12
+            assert self.second_from == 12
             raise KeyboardInterrupt
         return step(self, batch, steps)  # type: ignore[arg-type]
 
@@ -183,33 +184,35 @@ def test_teachers_that_cannot_be_split_are_refused_with_the_remedy(finished: Pat
 
 
 def test_frames_come_with_those_before_them_and_clips_do_not_mix() -> None:
-    plain, store = load_frames([STREET], 0.5), load_frames([STREET], 0.5, before=2)
-    assert len(store.train) == len(plain.train) == 6 and plain.train_before[0] == ()
-    for place, (rgb, labels) in enumerate(store.train):
-        assert np.array_equal(rgb, plain.train[place][0]) and np.array_equal(labels, plain.train[place][1])
+    plain, store = load_frames([STREET], 0.5), load_frames([STREET], 0.5, Looks(before=2))
+    assert len(store.train) == len(plain.train) == 6 and plain.train[0].before == ()
+    for place, example in enumerate(store.train):
+        assert np.array_equal(example.rgb, plain.train[place].rgb)
+        assert np.array_equal(example.labels, plain.train[place].labels)
         within = place % 3
-        for age, earlier in enumerate(reversed(store.train_before[place]), 1):
-            assert np.array_equal(earlier, store.train[place - min(age, within)][0])
-    assert np.array_equal(store.held_out_before[0][-1], store.train[2][0])
-    assert np.array_equal(store.held_out_before[3][-1], store.train[5][0])
+        for age, earlier in enumerate(reversed(example.before), 1):
+            assert np.array_equal(earlier, store.train[place - min(age, within)].rgb)
+    assert np.array_equal(store.held_out[0].before[-1], store.train[2].rgb)
+    assert np.array_equal(store.held_out[3].before[-1], store.train[5].rgb)
 
 
 def test_images_without_order_are_standing_scenes(bands: str) -> None:
-    store = load_frames([bands], 0, before=1)
-    assert all(earlier[0] is rgb for (rgb, _), earlier in zip(store.train, store.train_before, strict=True))
+    store = load_frames([bands], 0, Looks(before=1))
+    assert all(example.before[0] is example.rgb for example in store.train)
 
 
 def test_clips_are_viewed_alike_from_the_step_on_that_is_asked_for(quick: TrainConfig) -> None:
-    store = load_frames([STREET], 0, before=1)
+    store = load_frames([STREET], 0, Looks(before=1))
     config = msgspec.structs.replace(quick, augment=AugmentConfig(noise=0), crop_height=32, crop_width=48)
-    found = list(batches(store, config, seed=0, start=0, stop=4, clips_from=2))
+    found = list(batches(store, config, seed=0, start=0, stop=4, looks=Looks(before=1), clips_from=2))
     still = list(batches(store, config, seed=0, start=0, stop=4))
-    assert [views.shape for _, views, _ in found] == [(4, 32, 48, 3)] * 2 + [(4, 2, 32, 48, 3)] * 2
-    for (_, clips, marks), (_, views, same) in zip(found, still, strict=True):
-        newest = clips[:, -1] if clips.ndim == 5 else clips
-        assert np.array_equal(newest, views) and np.array_equal(marks, same)
-    near = np.abs(found[3][1][:, 0].astype(int) - found[3][1][:, 1]).mean()
-    other = np.abs(found[3][1][:, 0].astype(int) - np.roll(found[3][1][:, 1], 1, axis=0)).mean()
+    assert [views.frames.shape for views in found] == [(4, 1, 32, 48, 3)] * 2 + [(4, 2, 32, 48, 3)] * 2
+    for clips, single in zip(found, still, strict=True):
+        assert np.array_equal(clips.frames[:, -1], single.frames[:, 0])
+        assert np.array_equal(clips.labels, single.labels)
+    older, newest = found[3].frames[:, 0].astype(int), found[3].frames[:, 1]
+    near = np.abs(older - newest).mean()
+    other = np.abs(older - np.roll(newest, 1, axis=0)).mean()
     assert 0 < near < 0.6 * other
 
 
@@ -241,9 +244,9 @@ def test_recipe_and_network_must_go_together(
 def test_a_file_changes_what_it_names_and_leaves_the_rest_as_the_recipe_has_it(tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_text('network = "tdnet4"\n[loss]\ngroup = 0.25\n')
-    config = load_config(path, DEFAULTS["tdnet"])
+    config = load_config(path, RECIPES["tdnet"].defaults)
     assert (config.network, config.loss.group, config.loss.aux, config.loss.temperature) == ("tdnet4", 0.25, 0.1, 1.0)
     assert load_config(path).loss.aux == TrainConfig().loss.aux
     path.write_text("[loss]\nmagic = 1\n")
     with pytest.raises(BadInput, match="magic"):
-        load_config(path, DEFAULTS["tdnet"])
+        load_config(path, RECIPES["tdnet"].defaults)

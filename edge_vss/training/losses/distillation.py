@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["feature_similarity", "pixel_divergence"]
+__all__ = ["feature_similarity", "pixel_divergence", "places_of"]
 
 
 def pixel_divergence(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -38,11 +38,15 @@ def feature_similarity(student: Tensor, teacher: Tensor, cells: int = 12) -> Ten
         student: (N, C, H, W) features.
         teacher: (N, C', H', W') features.
     """
-    rows = min(cells, student.shape[-2], teacher.shape[-2])
-    columns = min(cells, student.shape[-1], teacher.shape[-1])
 
-    def similarities(features: Tensor) -> Tensor:
-        places = F.normalize(F.adaptive_avg_pool2d(features.float(), (rows, columns)).flatten(2), dim=1)
+    def similarities(features: Tensor, like: Tensor) -> Tensor:
+        places = places_of(features, like, cells)
         return torch.einsum("nci,ncj->nij", places, places)
 
-    return F.mse_loss(similarities(student), similarities(teacher))
+    return F.mse_loss(similarities(student, teacher), similarities(teacher, student))
+
+
+def places_of(features: Tensor, like: Tensor, cells: int) -> Tensor:
+    """(N, C, places) unit vectors: features pooled to ``cells`` x ``cells``, or as many as they and ``like`` have."""
+    rows, columns = (min(cells, own, other) for own, other in zip(features.shape[-2:], like.shape[-2:], strict=True))
+    return F.normalize(F.adaptive_avg_pool2d(features.float(), (rows, columns)).flatten(2), dim=1)
