@@ -25,7 +25,7 @@ from edge_vss.training.quantisation import quantisation_aware
 from edge_vss.training.recipes import RECIPES, check_recipe, check_turns
 from edge_vss.training.teacher import load_teacher
 
-__all__ = ["TrainOptions", "TrainResult", "train"]
+__all__ = ["TrainOptions", "TrainResult", "frames_of", "train"]
 
 
 RANGE_BATCHES, RANGE_SEED = 8, 0
@@ -66,12 +66,37 @@ class TrainResult:
     """Of the checkpoint, on the held-out part; None where nothing was held out."""
 
 
-def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lambda doing, share: None) -> TrainResult:
+def frames_of(options: TrainOptions) -> FrameStore:
+    """What a run trains on, decoded; several runs that look at the same frames can share it.
+
+    Raises:
+        WrongUsage: No such recipe, or one that wants a teacher and has none, or the other way round.
+        BadInput: The data does not load.
+    """
+    recipe = check_recipe(options.recipe, options.teacher, options.init, bool(options.target))
+    config = _config(options)
+    return load_frames(
+        options.data,
+        config.held_out,
+        recipe.looks(config, network_config(config.network, classes=2).turns),
+        every=config.labelled_every,
+        clicks=config.clicks,
+        target=options.target,
+    )
+
+
+def train(
+    options: TrainOptions,
+    *,
+    frames: FrameStore | None = None,
+    progress: Callable[[str, float], None] = lambda doing, share: None,
+) -> TrainResult:
     """Trains a network and writes its checkpoint.
 
     Under ``torchrun`` every process calls this; gradients are averaged and the first process writes.
 
     Args:
+        frames: What ``frames_of`` gave for options of the same data, looks and labels; None reads them.
         progress: See ``Loop``.
 
     Raises:
@@ -83,14 +108,7 @@ def train(options: TrainOptions, *, progress: Callable[[str, float], None] = lam
     make_folder(options.out)
     turns = network_config(config.network, classes=2).turns
     check_turns(options.recipe, config, turns)
-    store = load_frames(
-        options.data,
-        config.held_out,
-        recipe.looks(config, turns),
-        every=config.labelled_every,
-        clicks=config.clicks,
-        target=options.target,
-    )
+    store = frames or frames_of(options)
     classes = len(store.classes)
     torch.manual_seed(options.seed)
     network = build_network(network_config(config.network, classes=classes))
