@@ -36,6 +36,7 @@ KINDS: dict[str, tuple[Callable[[NetworkConfig], StagedNetwork], NetworkConfig]]
     ),
     "tdnet2": (tdnet, SHALLOW),
     "tdnet4": (tdnet, msgspec.structs.replace(SHALLOW, kind="tdnet4", turns=4)),
+    "tdnet2-sum": (tdnet, msgspec.structs.replace(SHALLOW, kind="tdnet2-sum", carry="sum")),
     # One of their sub-networks alone, and per-frame students of as many multiply-adds as they spend on every frame.
     "tdnet2-single": (
         tdnet_single,

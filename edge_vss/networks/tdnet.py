@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_vss.graph import Read, Stage
-from edge_vss.networks.attention import Attention, strided
+from edge_vss.networks.attention import Attention, Carry, Spread, strided
 from edge_vss.networks.blocks import ConvBlock, Ending, initialise, upsample
 from edge_vss.networks.chain import ChainNetwork
 from edge_vss.networks.clockwork import STRIDE, Deep, Fine, Middle
@@ -107,7 +107,8 @@ class Propagate(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.steps = nn.ModuleList(Attention(config.fine) for _ in range(config.turns - 1))
+        kind = Attention if config.carry == "attention" else Spread
+        self.steps = nn.ModuleList(kind(config.fine) for _ in range(config.turns - 1))
         self.parts = past_channels(config)
         self.head = Head(config)
 
@@ -142,7 +143,7 @@ class TDNet(StagedNetwork):
         self.aux_heads = nn.ModuleList(nn.Conv2d(config.middle, config.classes, 1) for _ in range(count))
         initialise(self)
         for module in self.modules():
-            if isinstance(module, Attention):
+            if isinstance(module, Carry):
                 module.reset()
 
     @property

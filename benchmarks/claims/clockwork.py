@@ -1,0 +1,160 @@
+"""Clockwork: what schedules keep of a network, with and without training under them, beside per-frame students."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schedules import more_schedules
+
+from claims.jobs import Job, Training
+from claims.scores import PerFrame
+from claims.table import Claim, arm_row
+from claims.world import Scale
+from edge_vss.bundle import load_bundle
+from edge_vss.calibration.clocks import calibrate_clock
+from edge_vss.deploy import deploy
+from edge_vss.evaluation import EvalOptions, evaluate_bundle
+
+MOTIONS = ("steady", "mixed", "fast")
+OTHER_STREETS = 3_000
+"""Of which the clocks see unlabelled video."""
+START, TUNE = 20, 10
+ARMS = {
+    "as published": ("supervised", "clockwork", 0.0),
+    "trained under the schedule": ("clockwork", "clockwork", 0.0),
+    "trained with imagined states": ("supervised", "clockwork", 0.5),
+    "per-frame student of the mean cost": ("supervised", "perframe", 0.0),
+}
+"""Name → how the second part of its training goes on; the first is the same for all of a network."""
+CLOCKED = ("clockwork", "under", "imagined")
+ROWS = {
+    "full": ("full",),
+    "adaptive, 50 %": ("adaptive",),
+    "alternate": ("every-2-phase-0", "every-2-phase-1"),
+    "every 3rd": ("every-3-phase-0", "every-3-phase-1", "every-3-phase-2"),
+    "re-used label maps, every 2nd": ("re-used-maps-every-2-phase-0", "re-used-maps-every-2-phase-1"),
+    "pipeline-2": ("pipeline-2",),
+    "pipeline-3": ("pipeline-3",),
+}
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """Every schedule of one arm, in every kind of motion; thresholds come from other streets, without their labels."""
+
+    arm: str
+    held_out: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+
+    def __call__(self, folder: Path, root: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        with tempfile.TemporaryDirectory() as name:
+            bundle = Path(name) / "bundle"
+            deploy(root / self.arm / "checkpoint.safetensors", bundle, calibration=self.unlabelled[0])
+            more_schedules(bundle, list(load_bundle(bundle).manifest.schedule("adaptive").clocks))
+            for motion, data, source in zip(MOTIONS, self.held_out, self.unlabelled, strict=True):
+                calibrate_clock(bundle, source, 0.5, "adaptive")
+                wanted = tuple(name for names in ROWS.values() for name in names)
+                scores = evaluate_bundle(bundle, data, EvalOptions(schedules=wanted, threads=1))
+                found[motion] = {
+                    each.schedule: {
+                        "miou": each.miou,
+                        "temporal_consistency": each.temporal_consistency,
+                        "fires": each.update_rate["deep"],
+                        "macs": each.macs_per_frame["mean"],
+                    }
+                    for each in scores
+                }
+        return found
+
+
+def jobs(scale: Scale) -> list[Job]:
+    data, found = scale.train_data(), []
+    held_out = tuple(scale.held_out(motion=motion) for motion in MOTIONS)
+    unlabelled = tuple(scale.street(OTHER_STREETS, 8, motion=motion) for motion in MOTIONS)
+    for seed in range(scale.seeds):
+        for network in ("clockwork", "perframe"):
+            start = scale.config(START, network=network, stale=0.0)
+            found.append(
+                Job(f"clockwork/{network}-{seed}", Training(recipe="supervised", config=start, data=data, seed=seed))
+            )
+        for place, (recipe, network, stale) in enumerate(ARMS.values()):
+            tune = scale.config(TUNE, network=network, stale=stale, rate=1e-3, frames_before=2)
+            base, arm = f"clockwork/{network}-{seed}", f"clockwork/arm{place}-{seed}"
+            work = Training(recipe=recipe, config=tune, data=data, init=base, seed=seed)
+            found.append(Job(arm, work, (base,)))
+            if network == "clockwork":
+                found.append(Job(f"{arm}/schedules", Schedules(arm, held_out, unlabelled), (arm,)))
+        for motion, those in zip(MOTIONS, held_out, strict=True):
+            cut = PerFrame(f"clockwork/arm0-{seed}", those, output="aux/score_middle")
+            found.append(Job(f"clockwork/arm0-{seed}/cut-{motion}", cut, (f"clockwork/arm0-{seed}",)))
+            student = PerFrame(f"clockwork/arm3-{seed}", those)
+            found.append(Job(f"clockwork/arm3-{seed}/{motion}", student, (f"clockwork/arm3-{seed}",)))
+    return found
+
+
+def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of arms and rows of claims."""
+    seeds = range(scale.seeds)
+
+    def row(place: int, motion: str, name: str, score: str = "miou") -> list[float]:
+        """One value per seed, the mean over the phases."""
+        tables = [results[f"clockwork/arm{place}-{seed}/schedules"][motion] for seed in seeds]
+        return [mean([table[schedule][score] for schedule in ROWS[name]]) for table in tables]
+
+    def other(kind: str, motion: str) -> list[float]:
+        return [results[f"clockwork/{kind.format(seed=seed)}{motion}"]["miou"] for seed in seeds]
+
+    rows = []
+    for motion in MOTIONS:
+        for place, arm in enumerate(list(ARMS)[:3]):
+            for name in ROWS:
+                scores = {score: row(place, motion, name, score) for score in ("miou", "temporal_consistency", "fires")}
+                rows.append(arm_row(f"{motion}, {arm}, {name}", scores))
+        rows.append(arm_row(f"{motion}, cut after the middle stage", {"miou": other("arm0-{seed}/cut-", motion)}))
+        rows.append(arm_row(f"{motion}, per-frame student of the mean cost", {"miou": other("arm3-{seed}/", motion)}))
+    claims = []
+    for motion in MOTIONS:
+        full, adaptive, alternate, maps, two, three = (
+            row(0, motion, name)
+            for name in (
+                "full",
+                "adaptive, 50 %",
+                "alternate",
+                "re-used label maps, every 2nd",
+                "pipeline-2",
+                "pipeline-3",
+            )
+        )
+        student = other("arm3-{seed}/", motion)
+        cut = other("arm0-{seed}/cut-", motion)
+        claims += [
+            Claim(f"{motion}: full is better than adaptive at 50 %", full, adaptive),
+            Claim(f"{motion}: adaptive is not below alternate by 0.2 points", adaptive, alternate, -0.2),
+            Claim(f"{motion}: alternate is better than re-used label maps", alternate, maps),
+            Claim(f"{motion}: pipeline-2 is better than pipeline-3", two, three),
+            Claim(f"{motion}: pipeline-3 is better than the network cut after its middle", three, cut),
+            Claim(f"{motion}: alternate is better than the per-frame student", alternate, student),
+        ]
+    return rows, [claim.row() for claim in claims] + [recovered(row, motion) for motion in MOTIONS]
+
+
+def recovered(row: Any, motion: str) -> dict[str, Any]:
+    """Which share of the loss at a third of the updates is gone after training under the schedule."""
+    plain_full, plain_third = row(0, motion, "full"), row(0, motion, "every 3rd")
+    tuned_third = row(1, motion, "every 3rd")
+    shares = [100 * ((t - p) / (f - p) - 0.3) for t, p, f in zip(tuned_third, plain_third, plain_full, strict=True)]
+    claim = Claim("", [share / 100 for share in shares], [0.0] * len(shares)).row()
+    return claim | {
+        "claim": f"{motion}: training under the schedule recovers 30 % of the loss at every 3rd",
+        "points": claim["points"] + 30,
+        "at_least": 30.0,
+    }
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

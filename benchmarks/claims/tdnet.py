@@ -1,0 +1,81 @@
+"""TDNet: shallow sub-networks in turns, against one of them alone and against a per-frame network of the same cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from claims.jobs import Job, Training
+from claims.scores import Native, PerFrame
+from claims.table import Claim, arm_row, seeds_of
+from claims.teacher import EVERY, TEACHER, teacher_job
+from claims.world import Scale
+from edge_vss.training import LossConfig
+
+EPOCHS = 40
+FULL, GROUPED = 1.0, 0.5
+TURNS = {
+    "two sub-networks, no teacher": ("tdnet2", None),
+    "two, the whole teacher": ("tdnet2", 0.0),
+    "two, grouped teacher": ("tdnet2", GROUPED),
+    "two, grouped teacher, plain sum": ("tdnet2-sum", GROUPED),
+}
+SINGLE = {
+    "one sub-network alone, no teacher": ("tdnet2-single", False),
+    "one sub-network alone, the whole teacher": ("tdnet2-single", True),
+    "per-frame student of the same cost, the whole teacher": ("tdnet2-student", True),
+}
+SCORES = ("miou", "temporal_consistency", "vpq")
+MOTIONS = ("mixed", "fast")
+
+
+def jobs(scale: Scale) -> list[Job]:
+    data, found = scale.train_data(), [teacher_job(scale)]
+    for seed in range(scale.seeds):
+        for place, (network, group) in enumerate(TURNS.values()):
+            loss = LossConfig(ohem=0.25, jaccard=0.5, aux=0.1, temperature=1.0, distil=FULL, group=group or 0.0)
+            config = scale.config(EPOCHS, network=network, labelled_every=EVERY, clip_rate=0.5, loss=loss)
+            teacher = None if group is None else TEACHER
+            arm = f"tdnet/turns{place}-{seed}"
+            work = Training(recipe="tdnet", config=config, data=data, teacher=teacher, seed=seed)
+            found.append(Job(arm, work, (teacher,) if teacher else ()))
+            streets = tuple((motion, scale.held_out(motion=motion)) for motion in MOTIONS)
+            found.append(Job(f"{arm}/native", Native(arm, streets), (arm,)))
+        for place, (network, taught) in enumerate(SINGLE.values()):
+            loss = LossConfig(ohem=0.25, jaccard=0.5, aux=0.1, temperature=1.0, distil=FULL, similarity=0.0)
+            config = scale.config(EPOCHS, network=network, labelled_every=EVERY, loss=loss)
+            arm, teacher = f"tdnet/single{place}-{seed}", TEACHER if taught else None
+            recipe = "distill" if taught else "supervised"
+            work = Training(recipe=recipe, config=config, data=data, teacher=teacher, seed=seed)
+            found.append(Job(arm, work, (teacher,) if teacher else ()))
+            for motion in MOTIONS:
+                found.append(Job(f"{arm}/{motion}", PerFrame(arm, scale.held_out(motion=motion)), (arm,)))
+    return found
+
+
+def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of arms and rows of claims."""
+
+    def turns(place: int, motion: str, schedule: str = "cycle") -> dict[str, list[float]]:
+        return seeds_of(results, f"tdnet/turns{place}-{{}}/native", scale, SCORES, motion, schedule)
+
+    def single(place: int, motion: str) -> dict[str, list[float]]:
+        return seeds_of(results, f"tdnet/single{place}-{{}}/{motion}", scale, SCORES)
+
+    rows = []
+    for motion in MOTIONS:
+        rows += [arm_row(f"{name} ({motion})", turns(place, motion)) for place, name in enumerate(TURNS)]
+        rows.append(arm_row(f"two, grouped teacher, nothing carried over ({motion})", turns(2, motion, "alone")))
+        rows += [arm_row(f"{name} ({motion})", single(place, motion)) for place, name in enumerate(SINGLE)]
+    none, whole, grouped, plain = (turns(place, "mixed")["miou"] for place in range(4))
+    alone = turns(2, "mixed", "alone")["miou"]
+    claims = [
+        Claim("1.5 points over one sub-network alone, labels only", none, single(0, "mixed")["miou"], 1.5),
+        Claim("1.5 points over one sub-network alone, both taught", grouped, single(1, "mixed")["miou"], 1.5),
+        Claim("better than a per-frame student of the same cost, both taught", grouped, single(2, "mixed")["miou"]),
+        Claim("carrying over is better than not", grouped, alone),
+        Claim("attention is better than a plain sum", grouped, plain),
+        Claim("and under fast motion", turns(2, "fast")["miou"], turns(3, "fast")["miou"]),
+        Claim("the whole teacher is better than none", whole, none),
+        Claim("a grouped teacher is better than the whole alone", grouped, whole),
+    ]
+    return rows, [claim.row() for claim in claims]

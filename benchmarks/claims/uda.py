@@ -1,0 +1,132 @@
+"""UDA-VSS: from a simulated look to a camera's without its labels, by a discriminator of video and by pseudo-labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from claims.jobs import Job, Training
+from claims.scores import Native, PerFrame
+from claims.table import Claim, arm_row, native_row, seeds_of
+from claims.world import Scale
+from edge_vss.data.colour import to_rgb
+from edge_vss.data.datasets import open_dataset
+from edge_vss.data.folder_writer import begin_folder, clip_folder, picture_name
+from edge_vss.data.video import write_png
+from edge_vss.training import AugmentConfig, LossConfig, TrainConfig, load_checkpoint
+from edge_vss.training.pseudo_labels import FlowLabels, label_clip
+
+EVERY = 3
+START, ADAPT, TRAIN_AGAIN = 40, 30, 15
+OTHER_STREETS = 3_000
+COVERAGE, ADVERSARY = 0.7, 3e-3
+GENTLE = AugmentConfig(
+    scale=(0.8, 1.6), brightness=0, contrast=0, gamma=0, hue_deg=0, saturation=0, tint=0, blur=0, noise=0
+)
+"""No colours are changed, so that what the camera does to them stays to be adapted to."""
+ARMS = ("source only", "single-frame adversarial", "VAT", "VAT + labels of single frames", "VAT + VST")
+LABELS = {
+    3: FlowLabels(before=0, coverage=COVERAGE),
+    4: FlowLabels(before=2, coverage=COVERAGE),
+}
+"""Arm → how it labels the target."""
+SCORES = ("miou", "vpq", "temporal_consistency")
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """Pseudo-labels of unlabelled video as a data set, and how many of them are right."""
+
+    arm: str
+    data: str
+    options: FlowLabels
+
+    def __call__(self, folder: Path, root: Path) -> dict[str, Any]:
+        checkpoint = load_checkpoint(root / self.arm / "checkpoint.safetensors")
+        dataset = open_dataset(self.data)
+        begin_folder(folder / "data", dataset.classes, {"labels": "pseudo", "source": self.data})
+        right = kept = pixels = 0
+        for clip in dataset.clips:
+            with clip_folder(folder / "data" / clip.name, ("images", "labels"), {"fps": clip.fps}) as part:
+                for index, labels in enumerate(label_clip(checkpoint, clip, self.options)):
+                    sample = clip[index]
+                    write_png(part / "images" / picture_name(index), to_rgb(sample.frame))
+                    write_png(part / "labels" / picture_name(index), labels)
+                    assert sample.labels is not None
+                    known = (labels != 255) & (sample.labels != 255)
+                    right += int(np.count_nonzero(known & (labels == sample.labels)))
+                    kept, pixels = kept + int(np.count_nonzero(known)), pixels + labels.size
+        return {"accuracy": right / max(1, kept), "coverage": kept / pixels}
+
+
+def jobs(scale: Scale) -> list[Job]:
+    source = scale.train_data(look="simulated")
+    target = scale.street(OTHER_STREETS, scale.clips * 2 // 3, look="camera")
+
+    def config(epochs: int, **rest: Any) -> TrainConfig:
+        made = scale.config(epochs, network="perframe", labelled_every=EVERY, frames_before=1, **rest)
+        return msgspec.structs.replace(made, augment=GENTLE)
+
+    found = []
+    for seed in range(scale.seeds):
+        base = f"uda/base-{seed}"
+        found.append(Job(base, Training(recipe="supervised", config=config(START), data=source, seed=seed)))
+        on = config(ADAPT, rate=1e-3)
+        found.append(
+            Job(
+                f"uda/arm0-{seed}", Training(recipe="supervised", config=on, data=source, init=base, seed=seed), (base,)
+            )
+        )
+        for place, frames in ((1, 1), (2, 2)):
+            loss = LossConfig(adversary=ADVERSARY, adversary_frames=frames)
+            work = Training(
+                recipe="uda",
+                config=config(ADAPT, rate=1e-3, loss=loss),
+                data=source,
+                target=target,
+                init=base,
+                seed=seed,
+            )
+            found.append(Job(f"uda/arm{place}-{seed}", work, (base,)))
+        adapted = f"uda/arm2-{seed}"
+        for place, options in LABELS.items():
+            labels = f"uda/labels{place}-{seed}"
+            found.append(Job(labels, Labelling(adapted, target, options), (adapted,)))
+            again = msgspec.structs.replace(config(TRAIN_AGAIN, rate=5e-4), labelled_every=1)
+            work = Training(
+                recipe="supervised", config=again, data=f"folder:{{root}}/{labels}/data", init=adapted, seed=seed
+            )
+            found.append(Job(f"uda/arm{place}-{seed}", work, (labels,)))
+        for place in range(len(ARMS)):
+            arm = f"uda/arm{place}-{seed}"
+            found.append(Job(f"{arm}/score", PerFrame(arm, scale.held_out(look="camera")), (arm,)))
+    streets = (("held-out", scale.held_out(look="camera")),)
+    found.append(Job("uda/native", Native("uda/arm4-0", streets), ("uda/arm4-0",)))
+    return found
+
+
+def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of arms and rows of claims."""
+    found = [seeds_of(results, f"uda/arm{place}-{{}}/score", scale, SCORES) for place in range(len(ARMS))]
+    rows = [arm_row(name, values) for name, values in zip(ARMS, found, strict=True)]
+    labels = {place: seeds_of(results, f"uda/labels{place}-{{}}", scale, ("accuracy", "coverage")) for place in LABELS}
+    rows += [arm_row(f"pseudo-labels of {ARMS[place]}", values) for place, values in labels.items()]
+    in_torch = results["uda/arm4-0/score"]["miou"]
+    rows.append(native_row(ARMS[4], results["uda/native"]["held-out"]["full"]["miou"], in_torch))
+    claims = []
+    for score in ("miou", "vpq"):
+        source, single, video, _, both = (values[score] for values in found)
+        claims += [
+            Claim(f"{score}: single-frame adversarial is better than source only", single, source),
+            Claim(f"{score}: VAT is better than single-frame adversarial", video, single),
+            Claim(f"{score}: VAT + VST is better than VAT", both, video),
+        ]
+    best, plain = labels[4], labels[3]
+    claims.append(
+        Claim("labels that frames agree on are righter than single frames'", best["accuracy"], plain["accuracy"])
+    )
+    return rows, [claim.row() for claim in claims]
