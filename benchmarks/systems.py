@@ -20,7 +20,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from claims.jobs import play
-from claims.world import QUICK, WHOLE
+from claims.world import QUICK, TINY, WHOLE
 from common import ROOT, environment, parser, print_table
 
 NAMES = ("clockwork", "divmbest", "uda", "tdnet", "etc", "weclick")
@@ -32,17 +32,18 @@ def main() -> int:
     made.add_argument("name", choices=NAMES)
     made.add_argument("--folder", type=Path, default=ROOT / "build" / "systems", help="what is trained is kept here")
     made.add_argument("--quick", action="store_true", help="minutes: that it runs, not what it shows")
+    made.add_argument("--tiny", action="store_true", help="seconds, as the tests play it")
     made.add_argument("--seeds", type=int, help="instead of 3")
     made.add_argument("--trial", action="store_true", help="score on other streets, those that recipes are tried on")
     args = made.parse_args()
-    scale = QUICK if args.quick else WHOLE
+    kind = "tiny" if args.tiny else "quick" if args.quick else "whole"
+    scale = {"tiny": TINY, "quick": QUICK, "whole": WHOLE}[kind]
     if args.seeds:
         scale = replace(scale, seeds=args.seeds)
     if args.trial:
         scale = replace(scale, held_out_seed=80_000)
     system = importlib.import_module(f"claims.{args.name}")
     start = time.monotonic()
-    kind = "quick" if args.quick else "whole"
     results = play(system.jobs(scale), args.folder / kind)
     arms, claims = system.report(results, scale)
     columns = list(dict.fromkeys(name for row in arms for name in row))
@@ -51,7 +52,7 @@ def main() -> int:
     spent = sum(result["seconds"] for result in results.values())
     where = environment(
         system=args.name,
-        command=f"python benchmarks/systems.py {args.name}" + (" --quick" if args.quick else ""),
+        command=f"python benchmarks/systems.py {args.name}" + ("" if kind == "whole" else f" --{kind}"),
         held_out=scale.held_out(),
         train=scale.train_data(),
         compute_minutes=round(spent / 60, 1),

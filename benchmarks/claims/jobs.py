@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import multiprocessing
 import shutil
+import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -21,6 +23,7 @@ from edge_vss.training import TrainConfig, TrainOptions, frames_of, train
 from edge_vss.training.frames import FrameStore
 
 DONE = "done.json"
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def play(jobs: Sequence[Job], root: Path, workers: int = 2) -> dict[str, dict[st
             results[name] = known
             del waiting[name]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
         running: dict[Future[dict[str, Any]], str] = {}
         while waiting or running:
             ready = [job for job in waiting.values() if all(name in results for name in job.needs)]
@@ -115,6 +118,12 @@ def play(jobs: Sequence[Job], root: Path, workers: int = 2) -> dict[str, dict[st
                 left = len(waiting) + len(running)
                 print(f"{name}: {results[name]['seconds']:.0f} s, {left} to go", flush=True)
     return results
+
+
+def _begin() -> None:
+    """A worker has one thread, and ends when the process that plays the jobs does, however that ends."""
+    torch.set_num_threads(1)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _print_of(job: Job) -> str:

@@ -55,3 +55,4 @@ class Scale:
 
 WHOLE = Scale()
 QUICK = Scale(size=(64, 96), clips=6, frames=6, held_out_clips=3, epochs=0.15, batch=8, seeds=2)
+TINY = Scale(size=(64, 96), clips=2, frames=6, held_out_clips=2, epochs=0.05, batch=4, seeds=1)
