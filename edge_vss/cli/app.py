@@ -37,7 +37,7 @@ from edge_vss.errors import EdgeVssError, WrongUsage, shortened
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
-TRAINING_MODULES = ("torch", "onnx", "onnxscript", "onnxslim", "safetensors", "cv2", "tomli")
+TRAINING_MODULES = ("torch", "onnx", "onnxscript", "onnxslim", "safetensors", "scipy", "cv2", "tomli")
 
 app = typer.Typer(
     name="edge-vss",
