@@ -66,6 +66,8 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Recipe ``tdnet``: weight of the cross-entropy of the sub-network's own scores."""
     group: float = 0.5
     """Recipe ``tdnet``: weight of the divergence of those from the teacher's group; 0 = the teacher is not split."""
+    iou_after: float = 0.4
+    """Recipe ``iou``: share of the steps, the first, under cross-entropy, before union over intersection."""
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +139,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("stale", "still"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share in [0, 1], got {getattr(self, name)}")
+        if not 0 <= self.loss.iou_after <= 1:
+            raise ValueError(f"loss.iou_after is a share in [0, 1], got {self.loss.iou_after}")
         if not 0 < self.loss.ohem <= 1 or not 0 < self.augment.scale[0] <= self.augment.scale[1]:
             raise ValueError("loss.ohem lies in (0, 1], augment.scale is a rising pair of positive numbers")
 

@@ -16,7 +16,7 @@ from edge_vss.networks.staged import LOGITS
 from edge_vss.training.config import LossConfig, TrainConfig
 from edge_vss.training.frames import Batch
 from edge_vss.training.grouped_teacher import GroupedTeacher
-from edge_vss.training.losses import feature_similarity, hard_cross_entropy, pixel_divergence, soft_jaccard
+from edge_vss.training.losses import corpus_iou, feature_similarity, hard_cross_entropy, pixel_divergence, soft_jaccard
 from edge_vss.training.teacher import Teacher
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "check_recipe",
     "check_turns",
     "distill",
+    "iou",
     "supervised",
     "tdnet",
 ]
@@ -42,6 +43,8 @@ class LossContext:
     rng: np.random.Generator
     """Seeded by the step."""
     teacher: Teacher | None = None
+    progress: float = 1.0
+    """Share of the steps done, in [0, 1]."""
 
 
 def thinned(labels: Tensor, stride: int, rng: np.random.Generator) -> Tensor:
@@ -107,14 +110,28 @@ def tdnet(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -> 
     return parts
 
 
+def iou(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -> dict[str, Tensor]:
+    """``supervised`` for the first ``iou_after`` of the steps; then union over intersection in place of cross-entropy.
+
+    The auxiliary scores keep theirs. A larger batch is a better stand-in for the corpus.
+    """
+    parts = supervised(outputs, batch, context)
+    if context.progress >= context.config.iou_after:
+        labels = thinned(batch.labels, 2, context.rng)
+        del parts["ce"]
+        parts["iou"] = corpus_iou(matched(outputs[LOGITS], labels), labels)
+    return parts
+
+
 Recipe = Callable[[Mapping[str, Tensor], Batch, LossContext], dict[str, Tensor]]
-RECIPES: dict[str, Recipe] = {"supervised": supervised, "distill": distill, "qat": supervised, "tdnet": tdnet}
+RECIPES: dict[str, Recipe] = {"supervised": supervised, "distill": distill, "qat": supervised, "tdnet": tdnet, "iou": iou}
 """Name on the command line → weighted parts of the loss, which the loop adds up."""
 WITH_TEACHER = frozenset({"distill"})
 MAY_HAVE_TEACHER = frozenset({"tdnet"})
 IN_TURNS = frozenset({"tdnet"})
 """Recipes for networks whose sub-networks take turns, and no others."""
 DEFAULTS: Mapping[str, TrainConfig] = {
+    "iou": TrainConfig(loss=LossConfig(jaccard=0.0)),
     "qat": TrainConfig(epochs=10, rate=2e-4),
     "tdnet": TrainConfig(network="tdnet2", loss=LossConfig(ohem=0.25, jaccard=0.0, aux=0.1, temperature=1.0)),
 }
