@@ -13,7 +13,7 @@ __all__ = ["train"]
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="supervised, distill, qat or tdnet.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="supervised, distill, qat, tdnet or iou.")],
     data: Annotated[list[str], typer.Option(metavar="DATA", help=f"What to train on; may be repeated. {DATA_HELP}")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for checkpoint, resume point and log.")],
     teacher: Annotated[

@@ -124,7 +124,7 @@ def lifted_scores(scores: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDA
 
     They are untouched where the label won before, so there the grown label map is the network's own, to the pixel.
     """
-    lifted = scores.copy()
+    lifted: NDArray[np.float32] = scores.copy()
     rows, columns = np.nonzero(scores.argmax(axis=0) != labels)
     lifted[labels[rows, columns], rows, columns] = scores[:, rows, columns].max(axis=0) + np.float32(MARGIN)
     return lifted

@@ -27,7 +27,7 @@ class Choices:
     """The most probable solutions."""
     reranked: ConfusionMatrix
     oracle: ConfusionMatrix
-    """The best choice that was found with the truth; never worse than the two before, or than that of a shorter list."""
+    """The best choice that was found with the truth; not worse than the two before, nor than that of a shorter list."""
     reranker: Reranker
 
 

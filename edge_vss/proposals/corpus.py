@@ -45,7 +45,7 @@ def oracle_choice(counts: Counts, starts: Sequence[NDArray[np.integer]] = ()) ->
 
 
 def _climb(counts: Counts, start: NDArray[np.integer]) -> NDArray[np.intp]:
-    choice = np.asarray(start, np.intp).copy()
+    choice: NDArray[np.intp] = np.asarray(start, np.intp).copy()
     total = counts[np.arange(len(counts)), choice].sum(axis=0)
     for _ in range(SWEEPS):
         moved = False

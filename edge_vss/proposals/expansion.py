@@ -33,8 +33,8 @@ def minimise(crf: GridCrf, start: Labels | None = None) -> Labels:
     count = len(crf.costs)
     if count == 2:
         lowest = expand(crf, np.zeros(crf.costs.shape[1], np.intp), 1)
-        return lowest if start is None or crf.energy(lowest) < crf.energy(start) else start.copy()
-    labels = crf.costs.argmin(axis=0) if start is None else start.copy()
+        return start.copy() if start is not None and crf.energy(start) <= crf.energy(lowest) else lowest
+    labels: Labels = crf.costs.argmin(axis=0) if start is None else start.copy()
     settled, label = 0, 0
     while settled < count:
         moved = expand(crf, labels, label)
@@ -59,7 +59,8 @@ def expand(crf: GridCrf, labels: Labels, label: int) -> Labels:
         free = left
     if free.size:
         state[free] = _cut(crf, labels, state, gain, free)
-    return np.where(state == TAKE, label, labels)
+    moved: Labels = np.where(state == TAKE, label, labels)
+    return moved
 
 
 def _bounds(

@@ -20,8 +20,8 @@ def feature_names(classes: Sequence[str]) -> tuple[str, ...]:
 
     ``score``, minus the energy; ``rank``, log of the place in the list; ``agreement``, share of nodes where the second
     network's best class is the proposal's; ``support``, mean of its posterior there; ``soft_iou``, mean over the
-    classes that the first proposal or the posterior holds. Per class: soft intersection over union of proposal and posterior, whether the
-    proposal has the class, and on which share of the nodes.
+    classes that the first proposal or the posterior holds. Per class: soft intersection over union of proposal and
+    posterior, whether the proposal has the class, and on which share of the nodes.
     """
     return (*WHOLE, *(f"{kind}/{name}" for kind in PER_CLASS for name in classes))
 

@@ -55,7 +55,7 @@ class GridCrf:
     beside: NDArray[np.int32]
     """(height * width, 4 or 8) neighbours of each node; itself, with weight 0, where the grid ends."""
     weights: NDArray[np.int32]
-    """The same shape: what a border to that neighbour costs, units, even and >= 0; each pair stands at both its ends."""
+    """The same shape: what a border to that neighbour costs, units, even and >= 0; a pair stands at both its ends."""
 
     def energy(self, labels: NDArray[np.integer]) -> int:
         """Of (height * width,) labels, units."""
@@ -102,7 +102,9 @@ def _borders(guide: NDArray[np.float64], config: CrfConfig) -> tuple[NDArray[np.
     beside = np.repeat(ids.reshape(-1, 1), config.neighbours, axis=1)
     weights = np.zeros(beside.shape, np.int32)
     pairs = [_pairs(offset, height, width) for offset in offsets]
-    steps = [((guide[(slice(None), *before)] - guide[(slice(None), *after)]) ** 2).sum(axis=0) for before, after in pairs]
+    steps = [
+        ((guide[:, before[0], before[1]] - guide[:, after[0], after[1]]) ** 2).sum(axis=0) for before, after in pairs
+    ]
     mean = max(FAINTEST, sum(step.sum() for step in steps) / max(1, sum(step.size for step in steps)))
     for place, (offset, (before, after), step) in enumerate(zip(offsets, pairs, steps)):
         kept = 1 - config.contrast + config.contrast * np.exp(-step / (2 * mean))

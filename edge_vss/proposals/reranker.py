@@ -85,7 +85,9 @@ def load_reranker(path: Path) -> Reranker:
             raise BadInput(f"{path}: is too large for a re-ranker")
         return msgspec.json.decode(content, type=Reranker)
     except FileNotFoundError:
-        raise BadInput(f"{path}: no such re-ranker; make one with: edge-vss rerank BUNDLE --data DATA -o {path}") from None
+        raise BadInput(
+            f"{path}: no such re-ranker; make one with: edge-vss rerank BUNDLE --data DATA -o {path}"
+        ) from None
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from None
     except (msgspec.MsgspecError, ValueError, UnicodeDecodeError) as error:

@@ -124,7 +124,13 @@ def iou(outputs: Mapping[str, Tensor], batch: Batch, context: LossContext) -> di
 
 
 Recipe = Callable[[Mapping[str, Tensor], Batch, LossContext], dict[str, Tensor]]
-RECIPES: dict[str, Recipe] = {"supervised": supervised, "distill": distill, "qat": supervised, "tdnet": tdnet, "iou": iou}
+RECIPES: dict[str, Recipe] = {
+    "supervised": supervised,
+    "distill": distill,
+    "qat": supervised,
+    "tdnet": tdnet,
+    "iou": iou,
+}
 """Name on the command line → weighted parts of the loss, which the loop adds up."""
 WITH_TEACHER = frozenset({"distill"})
 MAY_HAVE_TEACHER = frozenset({"tdnet"})

@@ -69,7 +69,9 @@ def test_features_are_what_their_names_say() -> None:
         ious = []
         for label, name in enumerate(NAMES):
             shared = sum(posterior[(label, *node)] for node in nodes if labels[node] == label)
-            union = sum(posterior[(label, *node)] + (1 - posterior[(label, *node)]) * (labels[node] == label) for node in nodes)
+            union = sum(
+                posterior[(label, *node)] + (1 - posterior[(label, *node)]) * (labels[node] == label) for node in nodes
+            )
             ious.append(shared / union)
             assert own[f"soft_iou/{name}"] == pytest.approx(ious[-1])
             assert own[f"size/{name}"] == pytest.approx((labels == label).mean())
