@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.bundle import ClassInfo, InputSpec, OutputSpec
+from edge_vss.errors import BadInput
 from edge_vss.metrics import ConfusionMatrix
 from edge_vss.pixels import label_map
 from edge_vss.proposals.diverse import Proposals, propose
@@ -21,7 +22,7 @@ __all__ = ["Candidates", "LabelMap", "ScoredFrame", "grid_posterior", "lifted_sc
 MARGIN = 1.0
 """By how much a label that the network did not choose leads, in units of the scores."""
 LabelMap = Callable[[NDArray[np.float32]], NDArray[np.uint8]]
-"""(1, C, h, w) scores -> (H, W) class ids at the size of the frame."""
+"""(1, any number of channels, h, w) -> (H, W) channel that is best there, at the size of the frame."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +38,7 @@ class ScoredFrame:
     truth: NDArray[np.uint8] | None = None
     """(H, W) class ids, 255 = ignore."""
     label_map: LabelMap | None = None
-    """How scores become labels of the frame's size; stretched to that of ``truth`` where not given."""
+    """How scores become labels of the frame's size; they are stretched to that of ``truth`` where not given."""
 
     def propose(self, count: int, config: CrfConfig) -> Proposals:
         """Its diverse solutions."""
@@ -49,7 +50,7 @@ class ScoredFrame:
         return proposal_features(proposals, grid_posterior(self.second, *self.scores.shape[1:]))
 
     def grown(self, scores: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """(C, h, w) scores as a label map of the frame's size."""
+        """(channels, h, w) as a label map of the frame's size: the best channel everywhere."""
         if self.label_map is not None:
             return self.label_map(scores[None])
         if self.truth is None:
@@ -87,7 +88,8 @@ def look_at_all(frames: Iterable[ScoredFrame], count: int, config: CrfConfig) ->
     """Search for ``count`` solutions of every frame, and judge each.
 
     Raises:
-        ValueError: No frame, or one without truth.
+        BadInput: There is no frame.
+        ValueError: One has no truth.
     """
     features, counts, search_s, network = [], [], [], None
     for frame in frames:
@@ -101,7 +103,7 @@ def look_at_all(frames: Iterable[ScoredFrame], count: int, config: CrfConfig) ->
         network = network or ConfusionMatrix(len(frame.scores))
         network.update(frame.truth, frame.grown(frame.scores))
     if network is None:
-        raise ValueError("no frames to look at")
+        raise BadInput("no frame has labels, so there is nothing to choose by")
     return Candidates(
         features=np.stack(features), counts=np.stack(counts), network=network, search_s=np.array(search_s)
     )
