@@ -26,7 +26,7 @@ from edge_vss.run_stats import percentiles
 from edge_vss.runtime import Pipeline
 from edge_vss.variants import check_variant
 
-__all__ = ["EvalOptions", "Evaluation", "evaluate_bundle"]
+__all__ = ["EvalOptions", "Evaluation", "evaluate_bundle", "matching_output"]
 
 CHUNK_BYTES = 192 << 20
 """Decoded frames and flow held at a time, so that schedules run one after the other on warm engines."""
@@ -129,7 +129,7 @@ def evaluate_bundle(
     manifest = bundle.manifest
     variant = check_variant(bundle, options.backend, options.precision)
     dataset = open_dataset(data)
-    output = _matching_output(manifest, dataset, path, data)
+    output = matching_output(manifest.outputs, dataset, path, data)
     schedules = _schedules(bundle, options.schedules)
     with ExitStack() as stack:
         scorers = []
@@ -151,13 +151,17 @@ def evaluate_bundle(
         return [scorer.result(flow) for scorer in scorers]
 
 
-def _matching_output(manifest: Manifest, dataset: Dataset, path: str | Path, data: str) -> OutputSpec:
-    """The output whose classes are the data's, by name and order."""
+def matching_output(outputs: Sequence[OutputSpec], dataset: Dataset, path: str | Path, data: str) -> OutputSpec:
+    """The output of ``path`` whose classes are the data's, by name and order.
+
+    Raises:
+        BadInput: None has them.
+    """
     want = [info.name.casefold() for info in dataset.classes]
-    for output in manifest.outputs:
+    for output in outputs:
         if [info.name.casefold() for info in output.classes] == want:
             return output
-    output = manifest.outputs[0]
+    output = outputs[0]
     if len(output.classes) != len(want):
         raise BadInput(f"{data} has {len(want)} classes, {path} gives {len(output.classes)}; they must be the same")
     theirs, ours = next(

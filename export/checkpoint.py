@@ -11,9 +11,10 @@ from edge_vss.bundle import InputSpec, OutputSpec
 from edge_vss.errors import BadInput
 from edge_vss.export.exported import Exported, bundle_name
 from edge_vss.export.network import export_network, export_whole, network_schedules, torch_functions
+from edge_vss.networks.staged import LOGITS
 from edge_vss.training.checkpoint import Checkpoint, load_checkpoint
 
-__all__ = ["exported_checkpoint"]
+__all__ = ["checkpoint_specs", "exported_checkpoint"]
 
 
 def exported_checkpoint(
@@ -37,6 +38,7 @@ def exported_checkpoint(
     if (height is None) != (width is None):
         raise BadInput("give both height and width of the input, or neither")
     height, width = height or trained.height, width or trained.width
+    fed, read = checkpoint_specs(checkpoint, height, width)
     network = export_network(checkpoint.network, height, width, progress=progress)
     return Exported(
         name=bundle_name(Path(str(source).removeprefix("zoo:")).stem),
@@ -44,8 +46,8 @@ def exported_checkpoint(
         engines=network.engines,
         whole=export_whole(checkpoint.network, network.graph),
         functions=torch_functions(checkpoint.network),
-        input=InputSpec(height=height, width=width, mean=trained.mean, std=trained.std),
-        outputs=_outputs(checkpoint),
+        input=fed,
+        outputs=read,
         schedules=network_schedules(checkpoint.network, network.graph),
         provenance={
             "checkpoint": Path(source).name if not str(source).startswith("zoo:") else str(source),
@@ -55,5 +57,10 @@ def exported_checkpoint(
     )
 
 
-def _outputs(checkpoint: Checkpoint) -> tuple[OutputSpec, ...]:
-    return (OutputSpec(name="labels", tensor="logits", classes=checkpoint.info.classes),)
+def checkpoint_specs(checkpoint: Checkpoint, height: int, width: int) -> tuple[InputSpec, tuple[OutputSpec, ...]]:
+    """How a checkpoint's network is fed at one input size, and read."""
+    trained = checkpoint.info.input
+    return (
+        InputSpec(height=height, width=width, mean=trained.mean, std=trained.std),
+        (OutputSpec(name="labels", tensor=LOGITS, classes=checkpoint.info.classes),),
+    )

@@ -25,6 +25,7 @@ from edge_vss.cli import (
     export,
     inspect,
     profile,
+    rerank,
     run,
     simulate,
     train,
@@ -37,7 +38,7 @@ from edge_vss.errors import EdgeVssError, WrongUsage, shortened
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
-TRAINING_MODULES = ("torch", "onnx", "onnxscript", "onnxslim", "safetensors", "cv2", "tomli")
+TRAINING_MODULES = ("torch", "onnx", "onnxscript", "onnxslim", "safetensors", "scipy", "cv2", "tomli")
 
 app = typer.Typer(
     name="edge-vss",
@@ -74,6 +75,7 @@ for _name, _verb in (
     ("compare", compare.compare),
     ("simulate", simulate.simulate),
     ("eval", evaluate.evaluate),
+    ("rerank", rerank.rerank),
     ("verify", verify.verify),
     ("inspect", inspect.inspect),
     ("doctor", doctor.doctor),

@@ -1,4 +1,4 @@
-"""``edge-vss data``: make data."""
+"""``edge-vss data``: make data, and label it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from edge_vss.cli.common import JsonOption, Report, parse_size, progress_bar
+from edge_vss.cli.common import JsonOption, Report, ThreadsOption, parse_size, progress_bar
+from edge_vss.cli.rerank import SegnetOption
 from edge_vss.errors import EdgeVssError
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Make data: generated street video with exact labels.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make data: generated street video with exact labels, or frames labelled by a network.", no_args_is_help=True
+)
 
 
 @app.callback()
@@ -61,3 +64,57 @@ def generate(
         raise typer.BadParameter(str(error)) from None
     report.print(f"{out}: {clips} clips of {frames} frames, {height}x{width}; use it as --data folder:{out}")
     report.write_json({"out": out, "clips": clips, "frames": clips * frames, "height": height, "width": width})
+
+
+@app.command("label")
+def label(
+    network: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT|BUNDLE", help="Whose label maps they are; may be zoo:NAME.")
+    ],
+    frames: Annotated[str, typer.Argument(metavar="SOURCE|DATA", help="Its own labels are not looked at.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write, or to go on with.")],
+    by: Annotated[
+        str | None, typer.Option(help="argmax, flow or rerank. Default: rerank with --reranker, else argmax.")
+    ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, metavar="P", help="Leave out pixels whose label is less probable.")
+    ] = 0.0,
+    rerank: Annotated[
+        int | None, typer.Option(min=1, max=255, metavar="M", help="Solutions per frame. Default: as it was trained.")
+    ] = None,
+    reranker: Annotated[Path | None, typer.Option(metavar="FILE", help="What edge-vss rerank wrote.")] = None,
+    segnet: SegnetOption = None,
+    before: Annotated[
+        int, typer.Option(min=0, max=32, metavar="N", help="--by flow: earlier frames that have a say.")
+    ] = 2,
+    limit: Annotated[
+        int | None, typer.Option("--frames", min=1, metavar="N", help="Of each clip, the first ones.")
+    ] = None,
+    threads: ThreadsOption = 0,
+    json: JsonOption = None,
+) -> None:
+    """Label frames that nobody has labelled, as a data set to train on.
+
+    Example: [bold]edge-vss data label zoo:clockwork-street drive.mp4 -o labelled/ --min-confidence 0.8[/bold]
+    """
+    from edge_vss.labellers import LabelOptions
+    from edge_vss.pseudo_labels import write_labels
+
+    report = Report(json)
+    options = LabelOptions(
+        network=network,
+        by=by or ("argmax" if reranker is None else "rerank"),
+        min_confidence=min_confidence,
+        reranker=reranker,
+        proposals=rerank,
+        segnet=segnet,
+        before=before,
+        threads=threads,
+    )
+    with progress_bar("labels") as progress:
+        found = write_labels(options, frames, out, limit=limit, progress=progress)
+    report.print(
+        f"{out}: {found['frames']} frames in {found['clips']} clips, {found['coverage']:.1%} of the pixels labelled by "
+        f"{found['by']}; use it as --data folder:{out}"
+    )
+    report.write_json(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,8 @@ from edge_vss.cli.common import (
     make_table,
     progress_bar,
 )
+from edge_vss.cli.rerank import SegnetOption, print_choices
+from edge_vss.errors import WrongUsage
 
 if TYPE_CHECKING:
     from edge_vss.evaluation import Evaluation
@@ -44,6 +46,12 @@ def evaluate(
         bool,
         typer.Option("--emulate", help="Judge engines of a back end that is not here; slow, timings mean nothing."),
     ] = False,
+    rerank: Annotated[
+        int | None,
+        typer.Option(min=1, max=255, metavar="M", help="Score what --reranker picks out of M solutions."),
+    ] = None,
+    reranker: Annotated[Path | None, typer.Option(metavar="FILE", help="What edge-vss rerank wrote.")] = None,
+    segnet: SegnetOption = None,
     json: JsonOption = None,
 ) -> None:
     """Score a bundle on labelled data, at label resolution, on the native runtime.
@@ -53,6 +61,23 @@ def evaluate(
     from edge_vss.evaluation import EvalOptions, evaluate_bundle
 
     report = Report(json)
+    if rerank is not None or reranker is not None or segnet is not None:
+        if rerank is None or reranker is None:
+            raise WrongUsage("--rerank M, --reranker FILE and perhaps --segnet go together")
+        if schedule or vpq or emulate:
+            raise WrongUsage("--rerank scores single frames under the first schedule; leave out the options of video")
+        _score_choices(
+            report,
+            data,
+            reranker,
+            network=bundle,
+            segnet=segnet,
+            proposals=rerank,
+            backend=backend,
+            precision=precision,
+            threads=threads,
+        )
+        return
     options = EvalOptions(
         schedules=tuple(schedule or ()),
         backend=backend,
@@ -69,6 +94,15 @@ def evaluate(
         report.write_json(found[0].as_dict())
     else:
         report.write_json({"schedules": {one.schedule: one.as_dict() for one in found}})
+
+
+def _score_choices(report: Report, data: str, reranker: Path, **options: Any) -> None:
+    from edge_vss.reranking import RerankOptions, evaluate_reranked
+
+    with progress_bar("proposals") as progress:
+        scores = evaluate_reranked(RerankOptions(**options), data, reranker, progress=progress)
+    print_choices(report, scores)
+    report.write_json(scores)
 
 
 def _print(report: Report, found: list[Evaluation]) -> None:

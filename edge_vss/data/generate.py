@@ -9,24 +9,20 @@ and ``dataset.json`` with the spec they came from.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.data.dataset import FAR_CM
 from edge_vss.data.flow_file import write_flow
+from edge_vss.data.folder_writer import begin_folder, clip_folder, picture_name
 from edge_vss.data.street.config import STREET_CLASSES, STREET_THINGS, Look, Motion, StreetConfig
 from edge_vss.data.street.world import StreetWorld
 from edge_vss.data.video import write_png
 from edge_vss.errors import BadInput
-from edge_vss.places import make_folder
 
 __all__ = ["generate"]
 
@@ -92,21 +88,7 @@ class _Step:
 def _write_facts(root: Path, config: StreetConfig, clips: int, frames: int, flow: bool) -> None:
     things = [STREET_CLASSES[thing].name for thing in sorted(STREET_THINGS)]
     facts = {"generator": "street", "clips": clips, "frames": frames, "flow": flow, "things": things, **asdict(config)}
-    path = root / "dataset.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != facts:
-        raise BadInput(f"{root}: holds a data set made with another spec; choose another folder or remove it")
-    if not path.is_file() and root.is_dir() and any(root.iterdir()):
-        raise BadInput(f"{root}: is not empty; choose another folder")
-    make_folder(root)
-    classes = [{"name": info.name, "colour": list(info.colour)} for info in STREET_CLASSES]
-    _write_json(root / "classes.json", classes)
-    _write_json(path, facts)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    begin_folder(root, STREET_CLASSES, facts)
 
 
 def _write_clip(place: Path, config: StreetConfig, frames: int, flow: bool, step: Callable[[int], None] | None) -> None:
@@ -114,10 +96,8 @@ def _write_clip(place: Path, config: StreetConfig, frames: int, flow: bool, step
         if step is not None:
             step(frames)
         return
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    try:
-        for kind in (*KINDS, *(f"{kind}{suffix}" for kind in ("flow", "occlusion") for suffix in STEPS if flow)):
-            (part / kind).mkdir(parents=True)
+    kinds = (*KINDS, *(f"{kind}{suffix}" for kind in ("flow", "occlusion") for suffix in STEPS if flow))
+    with clip_folder(place, kinds, {"generator": "street", "frames": frames, **asdict(config)}) as part:
         world = StreetWorld(config)
         for index in range(frames):
             _write_frame(part, world, index)
@@ -126,14 +106,10 @@ def _write_clip(place: Path, config: StreetConfig, frames: int, flow: bool, step
                     _write_flow(part, suffix, world, index, index + other)
             if step is not None:
                 step(index + 1)
-        _write_json(part / "dataset.json", {"generator": "street", "frames": frames, **asdict(config)})
-        part.replace(place)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write_frame(part: Path, world: StreetWorld, index: int) -> None:
-    frame, name = world.render(index), f"{index:06d}.png"
+    frame, name = world.render(index), picture_name(index)
     write_png(part / "images" / name, frame.rgb)
     write_png(part / "labels" / name, frame.labels)
     write_png(part / "instances" / name, frame.instances)
@@ -141,7 +117,7 @@ def _write_frame(part: Path, world: StreetWorld, index: int) -> None:
 
 
 def _write_flow(part: Path, suffix: str, world: StreetWorld, index: int, other: int) -> None:
-    field, name = world.flow(index, other), f"{index:06d}.png"
+    field, name = world.flow(index, other), picture_name(index)
     write_flow(part / f"flow{suffix}" / name, field.flow)
     write_png(part / f"occlusion{suffix}" / name, np.where(field.visible, np.uint8(0), np.uint8(255)))
 

@@ -80,6 +80,8 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Recipe ``uda``: frames that the discriminator sees at once, 1 or as many as ``frames_before`` + 1."""
     group: float = 0.5
     """Recipe ``tdnet``: weight of the divergence of those from the teacher's group; 0 = the teacher is not split."""
+    iou_after: float = 0.4
+    """Recipe ``iou``: share of the steps, the first, under cross-entropy, before union over intersection."""
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +163,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("frames_before lies in [1, 32], labelled_every is at least 1")
         if not 1 <= self.loss.adversary_frames <= self.frames_before + 1:
             raise ValueError("loss.adversary_frames lies in [1, frames_before + 1]")
+        if not 0 <= self.loss.iou_after <= 1:
+            raise ValueError(f"loss.iou_after is a share in [0, 1], got {self.loss.iou_after}")
         if not 0 < self.loss.ohem <= 1 or not 0 < self.augment.scale[0] <= self.augment.scale[1]:
             raise ValueError("loss.ohem lies in (0, 1], augment.scale is a rising pair of positive numbers")
 

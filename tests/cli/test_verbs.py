@@ -12,12 +12,14 @@ from verbs import Cli
 
 VERBS = (
     ("data", "generate"),
+    ("data", "label"),
     ("train",),
     ("export",),
     ("calibrate",),
     ("build",),
     ("run",),
     ("eval",),
+    ("rerank",),
     ("verify",),
     ("inspect",),
     ("doctor",),

@@ -70,6 +70,7 @@ LICENCES = {
     "ruff": "MIT",
     "safetensors": "Apache",
     "scikit-build-core": "Apache",
+    "scipy": "BSD",
     "setuptools": "MIT",
     "shellingham": "ISC",
     "sortedcontainers": "Apache",

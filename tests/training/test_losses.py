@@ -8,6 +8,7 @@ import torch
 
 from edge_vss.training.losses import (
     balanced_weights,
+    corpus_iou,
     feature_similarity,
     hard_cross_entropy,
     pixel_divergence,
@@ -62,21 +63,90 @@ def test_soft_jaccard_is_one_minus_the_mean_ratio_of_soft_sums(scores: torch.Ten
     assert soft_jaccard(scores, labels).item() == pytest.approx(1 - sum(ratios) / len(ratios), rel=1e-5)
 
 
+def test_corpus_iou_is_the_mean_ratio_of_the_soft_sums_of_classes_present(
+    scores: torch.Tensor, labels: torch.Tensor
+) -> None:
+    chance = torch.softmax(scores, 1)
+    ratios = []
+    for label in range(CLASSES):
+        p, y = chance[:, label][labels != 255], (labels[labels != 255] == label).float()
+        if y.sum():
+            ratios.append(float((p + y - p * y).sum() / (p * y).sum()))
+    assert len(ratios) == CLASSES - 1
+    assert corpus_iou(scores, labels).item() == pytest.approx(sum(ratios) / len(ratios), rel=1e-5)
+
+
+def gradient_by_hand(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(pixels, C) of ``corpus_iou``, derived on paper: dL/dp, then through the softmax."""
+    p = np.exp(scores - scores.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    known = labels != 255
+    classes = np.unique(labels[known])
+    slope = np.zeros_like(p)
+    for label in classes:
+        own = labels == label
+        inside = p[own, label].sum()
+        union = p[known, label].sum() + own.sum() - inside
+        slope[own, label] = -union / inside**2
+        slope[known & ~own, label] = 1 / inside
+    slope /= len(classes)
+    return p * (slope - (p * slope).sum(1, keepdims=True))
+
+
+def test_the_gradient_of_corpus_iou_is_the_closed_form_and_that_of_finite_differences(
+    scores: torch.Tensor, labels: torch.Tensor
+) -> None:
+    exact = scores.double().requires_grad_()
+    corpus_iou(exact, labels).backward()  # type: ignore[no-untyped-call]
+    assert exact.grad is not None
+    rows = exact.detach().movedim(1, -1).reshape(-1, CLASSES).numpy()
+    want = gradient_by_hand(rows, labels.flatten().numpy())
+    np.testing.assert_allclose(exact.grad.movedim(1, -1).reshape(-1, CLASSES).numpy(), want, rtol=1e-9, atol=1e-12)
+    for n, c, y, x in [(0, 0, 3, 2), (1, 2, 0, 5), (1, 3, 4, 4), (0, 1, 1, 1)]:
+        step = torch.zeros_like(exact)
+        step[n, c, y, x] = 1e-5
+        with torch.no_grad():
+            slope = (corpus_iou(exact + step, labels) - corpus_iou(exact - step, labels)) / 2e-5
+        assert slope.item() == pytest.approx(exact.grad[n, c, y, x].item(), rel=1e-5, abs=1e-9)
+
+
+def test_a_class_that_is_nearly_lost_pulls_harder_under_corpus_iou_than_under_its_bounded_form() -> None:
+    labels = torch.zeros(1, 10, 10, dtype=torch.int64)
+    labels[0, 0, :2] = 1  # a rare class that the network misses
+    scores = torch.zeros(1, 2, 10, 10)
+    scores[:, 0] = 4.0
+    pulls = []
+    for loss in (corpus_iou, soft_jaccard):
+        leaf = scores.clone().requires_grad_()
+        loss(leaf, labels).backward()
+        assert leaf.grad is not None
+        assert (leaf.grad[0, 1, 0, :2] < 0).all()
+        pulls.append(-leaf.grad[0, 1, 0, :2].sum().item())
+    assert pulls[0] > 100 * pulls[1]
+
+
+def test_the_sum_over_two_batches_is_not_that_over_the_corpus(scores: torch.Tensor, labels: torch.Tensor) -> None:
+    apart = (corpus_iou(scores[:1], labels[:1]) + corpus_iou(scores[1:], labels[1:])) / 2
+    assert corpus_iou(scores, labels).item() != pytest.approx(apart.item(), rel=1e-3)
+
+
 def test_a_perfect_prediction_costs_nothing(labels: torch.Tensor) -> None:
     assert hard_cross_entropy(certain(labels), labels).item() == pytest.approx(0, abs=1e-6)
     assert soft_jaccard(certain(labels), labels).item() == pytest.approx(0, abs=1e-6)
+    assert corpus_iou(certain(labels), labels).item() == pytest.approx(1, abs=1e-5)
 
 
 def test_nothing_labelled_costs_nothing(scores: torch.Tensor) -> None:
     empty = torch.full((2, 5, 6), 255)
     for loss in (hard_cross_entropy(scores, empty), hard_cross_entropy(scores, empty, share=0.3)):
         assert loss.item() == 0
-    assert soft_jaccard(scores, empty).item() == 0
+    assert soft_jaccard(scores, empty).item() == corpus_iou(scores, empty).item() == 0
 
 
 def test_losses_have_finite_gradients(scores: torch.Tensor, labels: torch.Tensor) -> None:
     scores.requires_grad_()
     (hard_cross_entropy(scores, labels, share=0.5) + soft_jaccard(scores, labels)).backward()
+    (corpus_iou(scores, labels) + corpus_iou(-certain(labels) + 0 * scores, labels)).backward()
     assert scores.grad is not None
     assert scores.grad.isfinite().all()
     assert scores.grad.abs().sum() > 0

@@ -17,11 +17,12 @@ from edge_vss.training.config import DEFAULT, LossConfig, TrainConfig
 from edge_vss.training.frames import Looks
 from edge_vss.training.recipes.adaptation import uda
 from edge_vss.training.recipes.base import LossContext, Outputs, Parts, distill, supervised
+from edge_vss.training.recipes.corpus import iou
 from edge_vss.training.recipes.schedule import clockwork, imagined_states, old_states
 from edge_vss.training.recipes.tdnet import tdnet
 from edge_vss.training.recipes.temporal import etc, weclick
 
-__all__ = ["RECIPES", "LossContext", "Outputs", "Parts", "Recipe", "check_network", "check_recipe"]
+__all__ = ["RECIPES", "LossContext", "Outputs", "Parts", "Recipe", "check_network", "check_recipe", "iou"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,7 @@ RECIPES: Mapping[str, Recipe] = {
         before="all",
         defaults=TrainConfig(network="perframe", frames_before=1),
     ),
+    "iou": Recipe(losses=iou, defaults=TrainConfig(loss=LossConfig(jaccard=0.0))),
 }
 """By its name on the command line."""
 
