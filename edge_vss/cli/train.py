@@ -15,9 +15,7 @@ __all__ = ["train"]
 def train(
     recipe: Annotated[
         str,
-        typer.Argument(
-            metavar="RECIPE", help="supervised, distill, qat, clockwork, tdnet, etc, weclick, uda or iou."
-        ),
+        typer.Argument(metavar="RECIPE", help="supervised, distill, qat, clockwork, tdnet, etc, weclick, uda or iou."),
     ],
     data: Annotated[list[str], typer.Option(metavar="DATA", help=f"What to train on; may be repeated. {DATA_HELP}")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for checkpoint, resume point and log.")],

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from edge_vss.training import TrainConfig, TrainOptions, load_checkpoint, train
-from edge_vss.training.config import LossConfig
 from edge_vss.training.batches import Batch
+from edge_vss.training.config import LossConfig
 from edge_vss.training.losses import corpus_iou, hard_cross_entropy
 from edge_vss.training.recipes import LossContext, iou
 
