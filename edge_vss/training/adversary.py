@@ -1,7 +1,7 @@
 """A network that tells predictions on labelled frames from those on frames of another look.
 
-Guan et al., *Domain Adaptive Video Segmentation via Temporal Consistency Regularization*, 2021, section 3.2: it sees
-the class probabilities of two frames stacked, so that it judges how they change as well as what they are.
+Shin et al., *Unsupervised Domain Adaptation for Video Semantic Segmentation*, 2021: it sees the class probabilities of
+two frames stacked, so that it judges how they change as well as what they are.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from edge_vss.training.optim import optimizer_tensors, restore_optimizer
 
-__all__ = ["Adversary", "discriminator"]
+__all__ = ["LEAST_SCORES_PX", "Adversary", "discriminator"]
 
 RATE, BETAS = 1e-4, (0.9, 0.99)
 WIDTHS = (64, 128, 256, 512)
+LEAST_SCORES_PX = 32
+"""Height and width of the smallest score maps that it can judge."""
 
 
 def discriminator(channels: int) -> nn.Sequential:
@@ -41,9 +43,9 @@ class Adversary:
         self.network = discriminator(channels)
         self.optimizer = torch.optim.Adam(self.network.parameters(), RATE, BETAS)
 
-    def learn(self, source: Tensor, target: Tensor) -> float:
-        """One step on class probabilities, (N, channels, h, w) each; returns its cross-entropy."""
-        self.network.to(source.device).requires_grad_(True)
+    def learn(self, source: Tensor, target: Tensor) -> Tensor:
+        """One step on class probabilities, (N, channels, h, w) each; returns its cross-entropy before the step."""
+        self.network.requires_grad_(True)
         judged = self.network(torch.cat([source.detach(), target.detach()]))
         truth = torch.cat([torch.ones_like(judged[: len(source)]), torch.zeros_like(judged[len(source) :])])
         loss = F.binary_cross_entropy_with_logits(judged.float(), truth.float())
@@ -55,7 +57,7 @@ class Adversary:
                 assert parameter.grad is not None
                 parameter.grad /= dist.get_world_size()
         self.optimizer.step()
-        return float(loss.detach())
+        return loss.detach()
 
     def deceived(self, target: Tensor) -> Tensor:
         """Cross-entropy of taking the target's probabilities for the source's; gradients reach ``target`` alone."""

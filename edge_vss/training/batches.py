@@ -56,6 +56,12 @@ class Batch:
     target: Tensor | None = None
     """(N, k + 1, 3, H, W), unlabelled frames of another look, newest last."""
 
+    @property
+    def num_images(self) -> int:
+        """How many frames ``together`` gives."""
+        per_frame = sum(part.shape[1] for part in (self.before, self.target) if part is not None)
+        return len(self.images) * (1 + per_frame)
+
     def together(self) -> Tensor:
         """((1 + k + …) N, 3, H, W): ``images``, then the N frames of each age of ``before``, then of ``target``."""
         more = [part.transpose(0, 1).flatten(0, 1) for part in (self.before, self.target) if part is not None]

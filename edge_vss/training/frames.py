@@ -37,6 +37,8 @@ class Looks:
 
 
 ALONE = Looks()
+FARTHEST_PX = 32768.0
+"""Longer flow leads out of every picture, and half precision ends soon after."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,7 @@ def load_frames(
         looks: What is kept with each; images without order are taken for standing scenes.
         every: Every so-manieth frame of a clip counts as labelled; of a shorter clip, the last.
         clicks: Training frames keep one labelled pixel per object; held-out ones keep all.
-        target: DATA or SOURCEs of which every frame is kept without labels.
+        target: DATA of which every frame is kept without labels; classes and sizes may differ.
 
     Raises:
         BadInput: A data set does not load, has no frames, or has other classes than the first.
@@ -127,7 +129,8 @@ def load_frames(
                 example = Example(rgb, labels, before, _motions(clip, index, rgb.shape, looks))
                 (train if index < last else kept).append(example)
     if classes is None or not train:
-        raise BadInput(f"no labelled frames to train on in {', '.join(uris) or 'an empty list of data sets'}")
+        thinned = f" once labelled_every = {every} has left its share" if every > 1 else ""
+        raise BadInput(f"no labelled frames to train on in {', '.join(uris) or 'an empty list of data sets'}{thinned}")
     return FrameStore(classes, train, kept, _unlabelled(target, looks), points=clicks)
 
 
@@ -170,5 +173,6 @@ def _motions(clip: Clip, index: int, shape: tuple[int, ...], looks: Looks) -> tu
             continue
         field, _ = flow_between(clip, index, other)
         known = np.isfinite(field.flow).all(axis=2)
-        found.append(Motion(np.nan_to_num(field.flow).astype(np.float16), field.visible & known))
+        flow = np.clip(np.nan_to_num(field.flow), -FARTHEST_PX, FARTHEST_PX).astype(np.float16)
+        found.append(Motion(flow, field.visible & known))
     return tuple(found)

@@ -102,6 +102,8 @@ class Loop:
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.network, config)
         self.average = AveragedWeights(self.network, config.ema)
+        if self.adversary:
+            self.adversary.network.to(self.device)
         self.best: float | None = None
         self.weights = balanced_weights(self.store.pixel_counts(), config.loss.balance).to(self.device)
         self.second_from = round(config.still * steps) if self.network.turns > 1 else None

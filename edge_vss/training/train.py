@@ -22,7 +22,7 @@ from edge_vss.training.frames import FrameStore, load_frames
 from edge_vss.training.grouped_teacher import GroupedTeacher
 from edge_vss.training.loop import CHECKPOINT, RESUME, Loop
 from edge_vss.training.quantisation import quantisation_aware
-from edge_vss.training.recipes import RECIPES, check_recipe, check_turns
+from edge_vss.training.recipes import RECIPES, check_network, check_recipe
 from edge_vss.training.teacher import load_teacher
 
 __all__ = ["TrainOptions", "TrainResult", "frames_of", "train"]
@@ -70,7 +70,7 @@ def frames_of(options: TrainOptions) -> FrameStore:
     """What a run trains on, decoded; several runs that look at the same frames can share it.
 
     Raises:
-        WrongUsage: No such recipe, or one that wants a teacher and has none, or the other way round.
+        WrongUsage: No such recipe, or one that does not suit the network or the other options.
         BadInput: The data does not load.
     """
     recipe = check_recipe(options.recipe, options.teacher, options.init, bool(options.target))
@@ -78,7 +78,7 @@ def frames_of(options: TrainOptions) -> FrameStore:
     return load_frames(
         options.data,
         config.held_out,
-        recipe.looks(config, network_config(config.network, classes=2).turns),
+        recipe.looks(config, check_network(options.recipe, config)),
         every=config.labelled_every,
         clicks=config.clicks,
         target=options.target,
@@ -100,14 +100,13 @@ def train(
         progress: See ``Loop``.
 
     Raises:
-        WrongUsage: No such recipe, or one that wants a teacher and has none, or the other way round.
+        WrongUsage: No such recipe, or one that does not suit the network or the other options.
         BadInput: Data, teacher, initial weights, configuration or resume point do not load or do not fit together.
     """
     recipe = check_recipe(options.recipe, options.teacher, options.init, bool(options.target))
     config = _config(options)
+    turns = check_network(options.recipe, config)
     make_folder(options.out)
-    turns = network_config(config.network, classes=2).turns
-    check_turns(options.recipe, config, turns)
     store = frames or frames_of(options)
     classes = len(store.classes)
     torch.manual_seed(options.seed)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 
 from edge_vss.errors import WrongUsage
-from edge_vss.networks import StagedNetwork, network_config, network_kinds
+from edge_vss.networks import StagedNetwork, build_network, network_config, network_kinds
 from edge_vss.networks.staged import Perturb
+from edge_vss.training.adversary import LEAST_SCORES_PX
 from edge_vss.training.batches import Batch
 from edge_vss.training.config import DEFAULT, LossConfig, TrainConfig
 from edge_vss.training.frames import Looks
@@ -20,7 +22,7 @@ from edge_vss.training.recipes.schedule import clockwork, imagined_states, old_s
 from edge_vss.training.recipes.tdnet import tdnet
 from edge_vss.training.recipes.temporal import etc, weclick
 
-__all__ = ["RECIPES", "LossContext", "Outputs", "Parts", "Recipe", "check_recipe", "check_turns"]
+__all__ = ["RECIPES", "LossContext", "Outputs", "Parts", "Recipe", "check_network", "check_recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Recipe:
     """How many of ``frames_before`` frames a step sees."""
     in_turns: bool = False
     """It trains networks whose sub-networks take turns, and no others."""
+    clocked: bool = False
+    """It trains networks of which stages may rest, and no others."""
     states: Callable[[StagedNetwork, Batch, TrainConfig, np.random.Generator], Perturb | None] = imagined_states
     """What the readers of state tensors get."""
     rounds: bool = False
@@ -62,6 +66,7 @@ RECIPES: Mapping[str, Recipe] = {
     "clockwork": Recipe(
         losses=clockwork,
         init=True,
+        clocked=True,
         before="one",
         states=old_states,
         defaults=TrainConfig(epochs=20, rate=5e-4, frames_before=2),
@@ -122,16 +127,34 @@ def check_recipe(name: str, teacher: str | None = None, init: str | None = None,
     return recipe
 
 
-def check_turns(name: str, config: TrainConfig, turns: int) -> None:
+def check_network(name: str, config: TrainConfig) -> int:
     """Check that recipe and network suit each other.
 
+    Returns:
+        How many sub-networks take turns.
+
     Raises:
-        WrongUsage: A network of one kind under a recipe for the other, or fewer frames a step than sub-networks.
+        WrongUsage: A network of one kind under a recipe for another, fewer frames a step than sub-networks, or crops
+            too small for the discriminator.
+        BadInput: No such network.
     """
-    if (turns > 1) != RECIPES[name].in_turns:
+    recipe = RECIPES[name]
+    with torch.device("meta"):
+        network = build_network(network_config(config.network, classes=2))
+    turns = network.turns
+    if recipe.clocked and not network.states:
+        raise WrongUsage(f"recipe {name} trains networks with stages that rest; network {config.network} has none")
+    if (turns > 1) != recipe.in_turns:
         known = ", ".join(kind for kind in network_kinds() if network_config(kind, classes=2).turns > 1)
         raise WrongUsage(f"recipe {name} does not train network {config.network}; tdnet alone trains {known}")
     if config.batch < turns:
         raise WrongUsage(
             f"batch is {config.batch}, network {config.network} wants at least one frame for each of {turns}"
         )
+    least = 4 * LEAST_SCORES_PX  # Scores have a quarter of the crop's size.
+    if recipe.target and min(config.crop_height, config.crop_width) < least:
+        raise WrongUsage(
+            f"crops are {config.crop_height}x{config.crop_width}, recipe {name} wants at least {least}x{least}: "
+            "set crop_height and crop_width"
+        )
+    return turns

@@ -15,9 +15,10 @@ __all__ = ["uda"]
 def uda(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:
     """``supervised`` on the source, and predictions on the target that a discriminator takes for the source's.
 
-    It sees the class probabilities of a frame and the one before it, stacked (VAT): Guan et al., *Domain Adaptive
-    Video Segmentation via Temporal Consistency Regularization*, 2021, equations 1 to 3. With ``adversary_frames`` = 1
-    it sees single frames, as image domain adaptation has it (Vu et al., *ADVENT*, 2019).
+    It sees the class probabilities of a frame and of those before it, stacked: the video adversarial training (VAT) of
+    Shin et al., *Unsupervised Domain Adaptation for Video Semantic Segmentation*, 2021. With ``adversary_frames`` = 1
+    it sees single frames, as in Tsai et al., *Learning to Adapt Structured Output Space for Semantic Segmentation*,
+    2018. The part ``discriminator`` is what it lost on this step before it learnt; no gradient comes from it.
     """
     assert context.adversary is not None and batch.before is not None and batch.target is not None
     config = context.config
@@ -29,6 +30,6 @@ def uda(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:
     def stacked(frames: Tensor) -> Tensor:
         return frames[-config.adversary_frames :].transpose(0, 1).flatten(1, 2)
 
-    context.adversary.learn(stacked(source), stacked(target))
+    parts["discriminator"] = context.adversary.learn(stacked(source), stacked(target))
     parts["adversary"] = config.adversary * context.adversary.deceived(stacked(target))
     return parts

@@ -16,7 +16,19 @@ from edge_vss.training.config import LossConfig
 from edge_vss.training.losses import feature_similarity, hard_cross_entropy, pixel_divergence, soft_jaccard
 from edge_vss.training.teacher import Teacher
 
-__all__ = ["LossContext", "Outputs", "Parts", "distill", "labelled", "matched", "supervised", "taught", "thinned"]
+__all__ = [
+    "LossContext",
+    "Outputs",
+    "Parts",
+    "auxiliary",
+    "distill",
+    "feature_of",
+    "labelled",
+    "matched",
+    "supervised",
+    "taught",
+    "thinned",
+]
 
 Outputs = Mapping[str, Tensor]
 """What a network made of ``Batch.together()``, by name."""
@@ -60,11 +72,16 @@ def supervised(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:
     parts = {"ce": hard_cross_entropy(logits, labels, context.weights, share=config.ohem, smoothing=config.smoothing)}
     if config.jaccard:
         parts["jaccard"] = config.jaccard * soft_jaccard(logits, labels)
-    coarse = thinned(batch.labels, 8, context.rng)
-    for name, scores in outputs.items():
-        if name.startswith("aux/"):
-            parts[name] = config.aux * hard_cross_entropy(matched(scores, coarse), coarse, context.weights)
-    return parts
+    return parts | auxiliary(outputs, thinned(batch.labels, 8, context.rng), context)
+
+
+def auxiliary(outputs: Outputs, labels: Tensor, context: LossContext) -> Parts:
+    """Cross-entropy on every auxiliary score."""
+    return {
+        name: context.config.aux * hard_cross_entropy(matched(scores, labels), labels, context.weights)
+        for name, scores in outputs.items()
+        if name.startswith("aux/")
+    }
 
 
 def distill(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:

@@ -26,7 +26,10 @@ def clockwork(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:
 
 
 def old_states(network: StagedNetwork, batch: Batch, config: TrainConfig, rng: np.random.Generator) -> Perturb:
-    """The labelled frames get the states of the frames that come with them."""
+    """The labelled frames get the states of the frames that come with them, and those keep their own.
+
+    The batch holds one frame before each labelled one, which may be that very frame again.
+    """
 
     def older(state: Tensor) -> Tensor:
         _, before = state.chunk(2)
@@ -39,4 +42,4 @@ def imagined_states(
     network: StagedNetwork, batch: Batch, config: TrainConfig, rng: np.random.Generator
 ) -> Perturb | None:
     """States as ego-motion would leave them, for training on single frames."""
-    return stale_states(network, len(batch.together()), config.stale, rng)
+    return stale_states(network, batch.num_images, config.stale, rng)

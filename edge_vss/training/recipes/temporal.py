@@ -21,6 +21,7 @@ from edge_vss.training.recipes.base import (
     LossContext,
     Outputs,
     Parts,
+    auxiliary,
     feature_of,
     labelled,
     matched,
@@ -68,11 +69,9 @@ def weclick(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:
     """
     config = context.config
     own = labelled(outputs, batch)
+    # At full size: a thinned grid would miss most clicks.
     parts = {"ce": hard_cross_entropy(matched(own[LOGITS], batch.labels), batch.labels, context.weights)}
-    for name, scores in own.items():
-        if name.startswith("aux/"):
-            scored = matched(scores, batch.labels)
-            parts[name] = config.aux * hard_cross_entropy(scored, batch.labels, context.weights)
+    parts |= auxiliary(own, batch.labels, context)
     if config.memory:
         pairs = along_the_flow(batch.apart(outputs[LOGITS].float()), batch, context)
         losses = [flow_difference(scores, other.detach(), flow, weight) for scores, other, flow, weight in pairs]
