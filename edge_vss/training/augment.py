@@ -101,13 +101,11 @@ class View:
         return view, box
 
 
-def resized(rgb: RGB, labels: NDArray[np.uint8], height: int, width: int) -> tuple[RGB, NDArray[np.uint8]]:
-    """The whole frame, stretched: (height, width, 3) and (height, width), uint8."""
+def resized(rgb: RGB, height: int, width: int) -> RGB:
+    """The whole frame, stretched: (height, width, 3) uint8."""
     if rgb.shape[:2] == (height, width):
-        return rgb, labels
-    view = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR)
-    marks = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(view, np.uint8), np.asarray(marks, np.uint8)
+        return rgb
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _geometry(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_vss.training.augment import View
+from edge_vss.training.checkpoint import InputInfo
 from edge_vss.training.config import TrainConfig
 from edge_vss.training.frames import ALONE, Example, FrameStore, Looks
 
@@ -197,7 +198,7 @@ def to_batch(views: Views, config: TrainConfig, device: torch.device) -> Batch:
     )
 
 
-def normalised(views: NDArray[np.uint8], config: TrainConfig, device: torch.device) -> Tensor:
+def normalised(views: NDArray[np.uint8], config: TrainConfig | InputInfo, device: torch.device) -> Tensor:
     """(..., H, W, 3) uint8 → (..., 3, H, W) float32, channels last in memory."""
     pixels = torch.from_numpy(views).to(device).float()
     mean, std = (torch.tensor(values, device=device) for values in (config.mean, config.std))

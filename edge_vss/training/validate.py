@@ -15,13 +15,13 @@ from edge_vss.networks import StagedNetwork
 from edge_vss.networks.staged import LOGITS
 from edge_vss.training.augment import resized
 from edge_vss.training.batches import normalised
+from edge_vss.training.checkpoint import InputInfo
 from edge_vss.training.config import TrainConfig
 from edge_vss.training.frames import Example
 
-__all__ = ["score"]
+__all__ = ["score", "scores_of"]
 
 
-@torch.no_grad()
 def score(
     network: StagedNetwork,
     frames: Sequence[Example],
@@ -34,22 +34,32 @@ def score(
     """
     training = network.training
     network.eval()
-    device = next(network.parameters()).device
     confusion = ConfusionMatrix(classes)
-
-    def seen(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Tensor:
-        view, _ = resized(rgb, labels, config.height, config.width)
-        return normalised(view[None], config, device)
-
     for place, example in enumerate(frames):
-        labels = example.labels
-        image = seen(example.rgb, labels)
-        if network.turns > 1:
-            earlier = torch.stack([seen(older, labels) for older in example.before], dim=1)
-            logits = network(image, earlier, place)[LOGITS].float()
-        else:
-            logits = network(image)[LOGITS].float()
-        full = F.interpolate(logits, size=labels.shape, mode="bilinear", align_corners=False)
-        confusion.update(labels, full.argmax(dim=1)[0].cpu().numpy().astype(np.uint8))
+        scores = scores_of(network, (*example.before, example.rgb), config, turn=place)
+        confusion.update(example.labels, scores.argmax(dim=0).cpu().numpy().astype(np.uint8))
     network.train(training)
     return confusion
+
+
+@torch.no_grad()
+def scores_of(
+    network: StagedNetwork, frames: Sequence[NDArray[np.uint8]], fed: TrainConfig | InputInfo, turn: int = 0
+) -> Tensor:
+    """(C, H, W) float32 scores of the last of ``frames``, at its own size.
+
+    Args:
+        network: In evaluation mode.
+        frames: (H, W, 3) RGB, oldest first; those before the last are for networks whose sub-networks take turns.
+        fed: What size and range frames are brought to.
+        turn: Whose turn it is with the last one, from 0 on.
+    """
+    device = next(network.parameters()).device
+    looked_at = frames if network.turns > 1 else frames[-1:]
+    seen = [normalised(resized(rgb, fed.height, fed.width)[None], fed, device) for rgb in looked_at]
+    if network.turns > 1:
+        logits = network(seen[-1], torch.stack(seen[-network.turns : -1], dim=1), turn)[LOGITS]
+    else:
+        logits = network(seen[-1])[LOGITS]
+    full = F.interpolate(logits.float(), size=frames[-1].shape[:2], mode="bilinear", align_corners=False)
+    return full[0]
