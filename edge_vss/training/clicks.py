@@ -21,7 +21,7 @@ def click_labels(
 
     Liu et al., *WeClick: Weakly-Supervised Video Semantic Segmentation with Click Annotations*, 2021, section 3.1.
     A click lies well inside: on one of the pixels that are at least half as far from the region's edge as the
-    innermost one.
+    innermost one. A label map without any region large enough holds clicks already and stays as it is.
 
     Args:
         labels: (H, W), 255 = not labelled.
@@ -29,7 +29,7 @@ def click_labels(
         seed: Which pixels are chosen.
 
     Returns:
-        (H, W), 255 but for the clicks.
+        (H, W), 255 but for the clicks; new, or ``labels`` where they are clicks.
     """
     rng = np.random.default_rng(seed)
     clicked = np.full_like(labels, IGNORE)
@@ -42,7 +42,7 @@ def click_labels(
             for region in regions:
                 if np.count_nonzero(region) >= SMALLEST_PX:
                     clicked[_click(region, rng)] = label
-    return clicked
+    return clicked if (clicked != IGNORE).any() else labels
 
 
 def _regions(part: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

@@ -132,7 +132,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     labelled_every: int = 1
     """Every so-manieth frame of a clip counts as labelled."""
     clicks: bool = False
-    """One labelled pixel per object instead of whole label maps."""
+    """One labelled pixel per object instead of whole label maps; maps that hold such clicks stay as they are."""
     held_out: float = 0.0
     """Share of every training clip, its end, that is kept for validation and never trained on."""
     validate_every: int = 10

@@ -149,6 +149,13 @@ def test_clicks_depend_on_their_seed_alone(world: StreetWorld) -> None:
     assert not np.array_equal(first, other)
 
 
+def test_label_maps_that_hold_clicks_stay_as_they_are(world: StreetWorld) -> None:
+    made = world.render(40)
+    clicks = click_labels(made.labels, made.instances, (0,))
+    assert np.array_equal(click_labels(clicks, None, (1,)), clicks)
+    assert np.array_equal(click_labels(clicks, made.instances, (1,)), clicks)
+
+
 def test_a_click_lies_well_inside_and_what_is_not_labelled_gets_none() -> None:
     rows, columns = np.mgrid[:61, :61]
     far = np.hypot(rows - 30, columns - 30)
