@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from edge_vss.training.optim import optimizer_tensors, restore_optimizer
 
-__all__ = ["LEAST_SCORES_PX", "Adversary", "discriminator"]
+__all__ = ["LEAST_PX", "Adversary", "discriminator"]
 
 RATE, BETAS = 1e-4, (0.9, 0.99)
 WIDTHS = (64, 128, 256, 512)
-LEAST_SCORES_PX = 32
-"""Height and width of the smallest score maps that it can judge."""
+LEAST_PX = 32
+"""Height and width of the smallest maps that the convolutions can judge; smaller ones are enlarged for them."""
 
 
 def discriminator(channels: int) -> nn.Sequential:
@@ -46,7 +46,7 @@ class Adversary:
     def learn(self, source: Tensor, target: Tensor) -> Tensor:
         """One step on class probabilities, (N, channels, h, w) each; returns its cross-entropy before the step."""
         self.network.requires_grad_(True)
-        judged = self.network(torch.cat([source.detach(), target.detach()]))
+        judged = self._judged(torch.cat([source.detach(), target.detach()]))
         truth = torch.cat([torch.ones_like(judged[: len(source)]), torch.zeros_like(judged[len(source) :])])
         loss = F.binary_cross_entropy_with_logits(judged.float(), truth.float())
         self.optimizer.zero_grad(set_to_none=True)
@@ -62,8 +62,15 @@ class Adversary:
     def deceived(self, target: Tensor) -> Tensor:
         """Cross-entropy of taking the target's probabilities for the source's; gradients reach ``target`` alone."""
         self.network.requires_grad_(False)
-        judged = self.network(target).float()
+        judged = self._judged(target).float()
         return F.binary_cross_entropy_with_logits(judged, torch.ones_like(judged))
+
+    def _judged(self, chances: Tensor) -> Tensor:
+        factor = -(-LEAST_PX // min(chances.shape[-2:]))
+        if factor > 1:
+            chances = F.interpolate(chances, scale_factor=factor, mode="bilinear", align_corners=False)
+        judged: Tensor = self.network(chances)
+        return judged
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs."""

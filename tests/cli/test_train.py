@@ -20,7 +20,6 @@ STREET = "street:[size=64x96]"
         (["clockwork", "--init", "zoo:x"], 'network = "perframe"', "network perframe has none"),
         (["clockwork", "--init", "zoo:x"], 'network = "tdnet2"', "network tdnet2 has none"),
         (["etc"], 'network = "tdnet2"', "does not train network tdnet2"),
-        (["uda", "--target", STREET], "crop_height = 64", "at least 128x128"),
         (["uda", "--target", STREET, "--teacher", "zoo:x"], "", "uses no teacher"),
     ],
 )

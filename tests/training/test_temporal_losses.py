@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from edge_vss.training.adversary import LEAST_SCORES_PX, Adversary, discriminator
+from edge_vss.training.adversary import LEAST_PX, Adversary, discriminator
 from edge_vss.training.losses import flow_at, flow_difference, pair_similarity, sequence_similarity, trust
 from edge_vss.training.losses.temporal import HIDDEN, _gates
 
@@ -170,8 +170,8 @@ def test_similarities_teach_the_student() -> None:
 @settings(max_examples=15, deadline=None)
 @given(
     channels=st.integers(1, 24),
-    height=st.integers(LEAST_SCORES_PX, 100),
-    width=st.integers(LEAST_SCORES_PX, 100),
+    height=st.integers(LEAST_PX, 100),
+    width=st.integers(LEAST_PX, 100),
 )
 def test_the_discriminator_judges_every_32_pixels(channels: int, height: int, width: int) -> None:
     network = discriminator(channels).to("meta")
@@ -195,6 +195,14 @@ def test_the_adversary_learns_to_tell_two_kinds_of_predictions_apart() -> None:
     assert source.min() > 0 > target.max()
     assert float(adversary.deceived(made(0.5, 1000))) > 2
     assert float(adversary.deceived(made(4.0, 1000))) < 0.3
+
+
+@settings(max_examples=15, deadline=None)
+@given(height=st.integers(1, 40), width=st.integers(1, 40))
+def test_maps_of_any_size_are_judged(height: int, width: int) -> None:
+    target = torch.rand(1, 2, height, width).requires_grad_()
+    Adversary(2).deceived(target).backward()
+    assert target.grad is not None and (target.grad != 0).any()
 
 
 def test_deceiving_changes_the_target_alone_and_learning_changes_the_discriminator_alone() -> None:

@@ -12,7 +12,6 @@ import torch
 from edge_vss.errors import WrongUsage
 from edge_vss.networks import StagedNetwork, build_network, network_config, network_kinds
 from edge_vss.networks.staged import Perturb
-from edge_vss.training.adversary import LEAST_SCORES_PX
 from edge_vss.training.batches import Batch
 from edge_vss.training.config import DEFAULT, LossConfig, TrainConfig
 from edge_vss.training.frames import Looks
@@ -134,8 +133,7 @@ def check_network(name: str, config: TrainConfig) -> int:
         How many sub-networks take turns.
 
     Raises:
-        WrongUsage: A network of one kind under a recipe for another, fewer frames a step than sub-networks, or crops
-            too small for the discriminator.
+        WrongUsage: A network of one kind under a recipe for another, or fewer frames a step than sub-networks.
         BadInput: No such network.
     """
     recipe = RECIPES[name]
@@ -150,11 +148,5 @@ def check_network(name: str, config: TrainConfig) -> int:
     if config.batch < turns:
         raise WrongUsage(
             f"batch is {config.batch}, network {config.network} wants at least one frame for each of {turns}"
-        )
-    least = 4 * LEAST_SCORES_PX  # Scores have a quarter of the crop's size.
-    if recipe.target and min(config.crop_height, config.crop_width) < least:
-        raise WrongUsage(
-            f"crops are {config.crop_height}x{config.crop_width}, recipe {name} wants at least {least}x{least}: "
-            "set crop_height and crop_width"
         )
     return turns
