@@ -15,6 +15,7 @@ import pytest
 from claims.table import Claim, arm_row, paired
 from claims.world import QUICK
 from systems import NAMES
+from systems_page import PAGE, page, read_results
 
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE_OFF = 0.1
@@ -67,3 +68,7 @@ def test_a_claim_is_shown_where_the_paired_difference_exceeds_its_standard_error
     assert not Claim("one seed says nothing", [0.9], [0.1]).row()["shown"]
     row = arm_row("arm", {"miou": better})
     assert row["miou"] == pytest.approx(54.0) and row["miou_spread"] == pytest.approx(4.5826, abs=1e-3)
+
+
+def test_the_page_says_what_the_committed_results_say() -> None:
+    assert PAGE.read_text() == page(read_results()), "run benchmarks/systems_page.py"

@@ -1,0 +1,97 @@
+"""Writes docs/systems.md from what `benchmarks/systems.py NAME --json benchmarks/results/NAME.json` left.
+
+python benchmarks/systems_page.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from common import ROOT
+from systems import NAMES
+
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "systems.md"
+HEAD = """# The six systems and what each claims
+
+Every table is the output of one command, run on two cores of a CPU. All arms of a system are trained on the same
+generated streets ([sources and data](sources-and-data.md)), see as many frames with the same augmentation, and start
+from the same weights; they are scored on streets that none has seen. Networks and frames are small, so the level of
+the scores says little; the differences between arms are what is measured. Points are hundredths of the score, `±` is
+the standard deviation over the seeds. A claim is *shown* where the difference, paired by seed, exceeds what is claimed
+by more than its standard error; otherwise it is *not shown*, and the interval is what it is.
+
+The recipes are described in [training.md](training.md); what is published about each system, and where, in the
+docstrings of `edge_vss/training/recipes/`. This page is written by `benchmarks/systems_page.py`.
+"""
+TITLES = {
+    "clockwork": "Clockwork convnets",
+    "divmbest": "DivMBest + SegNet re-ranking",
+    "uda": "UDA-VSS: VAT + VST",
+    "tdnet": "TDNet",
+    "etc": "ETC",
+    "weclick": "WeClick",
+}
+HIDDEN = ("arm", "seeds")
+
+
+def page(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The whole page, from the reports of those systems that were run."""
+    parts = [HEAD]
+    for name in NAMES:
+        parts.append(f"## {TITLES[name]}\n")
+        parts.append(
+            section(results[name]) if name in results else f"Not run yet: `python benchmarks/systems.py {name}`.\n"
+        )
+    return "\n".join(parts)
+
+
+def section(report: Mapping[str, Any]) -> str:
+    """One system's command, arms and claims."""
+    where = report["environment"]
+    scores = [key for row in report["rows"] for key in row if key not in HIDDEN and not key.endswith("_spread")]
+    columns = list(dict.fromkeys(scores))
+    arms = [[row["arm"], *(score_cell(row, column) for column in columns)] for row in report["rows"]]
+    claims = [
+        [
+            row["claim"],
+            f"{row['points']:+.2f} ± {row['error']:.2f}",
+            f"{row['at_least']:g}",
+            "shown" if row["shown"] else "**not shown**",
+        ]
+        for row in report["claims"]
+    ]
+    seeds = max(row.get("seeds", 1) for row in report["rows"])
+    return "\n".join(
+        [
+            f"`{where['command']}`, {where['compute_minutes']} minutes of one core, {seeds} seeds.",
+            f"Trained on `{where['train']}`, scored on `{where['held_out']}` unless the row says otherwise.\n",
+            table(["arm", *columns], arms),
+            table(["claim", "difference, points", "at least", ""], claims),
+        ]
+    )
+
+
+def score_cell(row: Mapping[str, Any], score: str) -> str:
+    """A score with its spread; nothing where the arm has none."""
+    if score not in row:
+        return ""
+    spread = row.get(f"{score}_spread")
+    return f"{row[score]:.2f}" if spread is None else f"{row[score]:.2f} ± {spread:.2f}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def read_results() -> dict[str, Any]:
+    """The committed reports, by system."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(read_results()))
