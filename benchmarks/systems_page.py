@@ -57,7 +57,7 @@ def section(report: Mapping[str, Any]) -> str:
     claims = [
         [
             row["claim"],
-            f"{row['points']:+.2f} ± {row['error']:.2f}",
+            f"{row['points']:+.2f}" + ("" if row["error"] is None else f" ± {row['error']:.2f}"),
             f"{row['at_least']:g}",
             "shown" if row["shown"] else "**not shown**",
         ]

@@ -94,18 +94,20 @@ def held_out(data: str) -> tuple[list[list[Step]], Dataset]:
 
 
 @torch.no_grad()
-def scores_of(checkpoint: Checkpoint, frames: Sequence[NDArray[np.uint8]], output: str = LOGITS) -> torch.Tensor:
-    """(N, C, H, W) scores at the frames' own size, which is the network's."""
+def network_scores(checkpoint: Checkpoint, frames: Sequence[NDArray[np.uint8]], output: str = LOGITS) -> torch.Tensor:
+    """(N, C, h, w) scores at the size in which they come out, of frames of the network's input size."""
     size = checkpoint.info.input
     config = TrainConfig(height=size.height, width=size.width, mean=size.mean, std=size.std)
     images = normalised(np.stack(frames), config, torch.device("cpu"))
     with torch.autocast("cpu", torch.bfloat16, enabled=False):
         scores = checkpoint.network.eval()(images.contiguous(memory_format=torch.channels_last))[output]
-    return F.interpolate(scores.float(), size=frames[0].shape[:2], mode="bilinear", align_corners=False)
+    return scores.float()
 
 
 def label_maps(
     checkpoint: Checkpoint, frames: Sequence[NDArray[np.uint8]], output: str = LOGITS
 ) -> list[NDArray[np.uint8]]:
     """Each frame's label map."""
-    return [labels.numpy().astype(np.uint8) for labels in scores_of(checkpoint, frames, output).argmax(dim=1)]
+    scores = network_scores(checkpoint, frames, output)
+    full = F.interpolate(scores, size=frames[0].shape[:2], mode="bilinear", align_corners=False)
+    return [labels.numpy().astype(np.uint8) for labels in full.argmax(dim=1)]

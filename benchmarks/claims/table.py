@@ -26,7 +26,8 @@ class Claim:
         """Shown = the paired difference exceeds ``margin`` by more than its standard error."""
         mean, error = paired(self.better, self.worse)
         shown = mean - self.margin > error
-        return {"claim": self.text, "points": mean, "error": error, "at_least": self.margin, "shown": bool(shown)}
+        known = error if math.isfinite(error) else None
+        return {"claim": self.text, "points": mean, "error": known, "at_least": self.margin, "shown": bool(shown)}
 
 
 def seeds_of(

@@ -61,7 +61,7 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
         {
             "claim": "teacher and memory close 40 % of the gap to whole label maps",
             "points": 100 * recovered,
-            "error": 100 * error,
+            "error": 100 * error if math.isfinite(error) else None,
             "at_least": 100 * RECOVERED,
             "shown": bool(recovered - RECOVERED > error),
         },

@@ -82,6 +82,8 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Recipe ``tdnet``: weight of the divergence of those from the teacher's group; 0 = the teacher is not split."""
     iou_after: float = 0.4
     """Recipe ``iou``: share of the steps, the first, under cross-entropy, before union over intersection."""
+    iou_frames: int = 0
+    """Recipe ``iou``: frames that stand for the corpus, a share of the batch; 0 = all of it."""
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,6 +163,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise ValueError(f"{name} is a share in [0, 1], got {getattr(self, name)}")
         if not 1 <= self.frames_before <= 32 or self.labelled_every < 1:
             raise ValueError("frames_before lies in [1, 32], labelled_every is at least 1")
+        if self.loss.iou_frames < 0:
+            raise ValueError(f"loss.iou_frames is at least 0, got {self.loss.iou_frames}")
         if not 1 <= self.loss.adversary_frames <= self.frames_before + 1:
             raise ValueError("loss.adversary_frames lies in [1, frames_before + 1]")
         if not 0 <= self.loss.iou_after <= 1:
