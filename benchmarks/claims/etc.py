@@ -14,9 +14,9 @@ from edge_vss.training import LossConfig
 LOSS = LossConfig(distil=0.1, similarity=0.1, temperature=1.0)
 ARMS = {
     "cross-entropy": (LossConfig(temporal=0.0), False),
-    "+ temporal loss": (LossConfig(temporal=20.0), False),
+    "+ temporal loss": (LossConfig(temporal=10.0), False),
     "+ temporal loss + distillation": (
-        LossConfig(temporal=20.0, distil=1.0, similarity=1.0, pair=1.0, sequence=1.0, temperature=1.0),
+        LossConfig(temporal=10.0, distil=1.0, similarity=1.0, pair=1.0, sequence=1.0, temperature=1.0),
         True,
     ),
 }

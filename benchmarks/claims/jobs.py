@@ -9,7 +9,7 @@ import multiprocessing
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -97,8 +97,9 @@ def play(jobs: Sequence[Job], root: Path, workers: int = 2) -> dict[str, dict[st
     results: dict[str, dict[str, Any]] = {}
     waiting = {job.name: job for job in jobs}
     assert len(waiting) == len(jobs), "every job has a name of its own"
-    for name, job in list(waiting.items()):
-        known = _known(root / name, _print_of(job))
+    prints = _prints(waiting)
+    for name in list(waiting):
+        known = _known(root / name, prints[name])
         if known is not None:
             results[name] = known
             del waiting[name]
@@ -109,7 +110,7 @@ def play(jobs: Sequence[Job], root: Path, workers: int = 2) -> dict[str, dict[st
             ready = [job for job in waiting.values() if all(name in results for name in job.needs)]
             for job in ready[: workers - len(running)]:
                 del waiting[job.name]
-                running[pool.submit(_do, job, root)] = job.name
+                running[pool.submit(_do, job, root, prints[job.name])] = job.name
             assert running, f"{', '.join(waiting)} wait for each other"
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -126,8 +127,18 @@ def _begin() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _print_of(job: Job) -> str:
-    return hashlib.sha256(repr(job.work).encode()).hexdigest()
+def _prints(jobs: Mapping[str, Job]) -> dict[str, str]:
+    """By name, what tells a job from one that differs in anything it depends on, what it needs included."""
+    found: dict[str, str] = {}
+
+    def print_of(name: str) -> str:
+        if name not in found:
+            job = jobs[name]
+            text = "\n".join([repr(job.work), *map(print_of, job.needs)])
+            found[name] = hashlib.sha256(text.encode()).hexdigest()
+        return found[name]
+
+    return {name: print_of(name) for name in jobs}
 
 
 def _known(folder: Path, digest: str) -> dict[str, Any] | None:
@@ -139,8 +150,8 @@ def _known(folder: Path, digest: str) -> dict[str, Any] | None:
     return None
 
 
-def _do(job: Job, root: Path) -> dict[str, Any]:
-    folder, digest = root / job.name, _print_of(job)
+def _do(job: Job, root: Path, digest: str) -> dict[str, Any]:
+    folder = root / job.name
     started = folder / "job"
     if folder.exists() and (not started.exists() or started.read_text() != digest):
         shutil.rmtree(folder)

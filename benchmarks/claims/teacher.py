@@ -1,4 +1,4 @@
-"""The teacher of the systems that learn from one: a larger network on the same labels as its students."""
+"""The teacher of the systems that learn from one: a larger network that has seen more streets than its students."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from claims.world import Scale
 
 TEACHER = "teacher"
 EVERY = 3
-"""Every third frame is labelled."""
+"""Of the students' frames every third is labelled."""
+MORE, EPOCHS = 3, 12
 
 
 def teacher_job(scale: Scale) -> Job:
-    config = scale.config(50, network="teacher", labelled_every=EVERY)
-    return Job(TEACHER, Training(recipe="supervised", config=config, data=scale.train_data()))
+    """Streets at two frames a second, all labelled; the first of them are the students'."""
+    data = scale.street(1_000, MORE * scale.clips, fps=2)
+    return Job(TEACHER, Training(recipe="supervised", config=scale.config(EPOCHS, network="teacher"), data=data))

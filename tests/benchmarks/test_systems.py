@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from adding import Adding
+from claims.jobs import Job, play
 from claims.table import Claim, arm_row, paired
 from claims.world import QUICK
 from systems import NAMES
@@ -57,6 +59,25 @@ def test_jobs_come_after_what_they_need_and_arms_share_what_they_compare(name: s
         known.add(job.name)
     longer = importlib.import_module(f"claims.{name}").jobs(replace(QUICK, seeds=QUICK.seeds + 1))
     assert len(longer) > len(jobs)
+
+
+def test_what_needs_a_job_that_changed_is_done_again_and_nothing_else(tmp_path: Path) -> None:
+    def jobs(more: int) -> list[Job]:
+        return [
+            Job("one", Adding(more)),
+            Job("two", Adding(10)),
+            Job("both", Adding(0, ("one", "two")), ("one", "two")),
+            Job("last", Adding(100, ("both",)), ("both",)),
+        ]
+
+    def done() -> list[str]:
+        return (tmp_path / "done").read_text().split()
+
+    assert play(jobs(1), tmp_path)["last"]["sum"] == 111
+    assert sorted(done()) == ["both", "last", "one", "two"]
+    assert play(jobs(2), tmp_path)["last"]["sum"] == 112
+    assert sorted(done()[4:]) == ["both", "last", "one"]
+    assert play(jobs(2), tmp_path)["last"]["sum"] == 112 and len(done()) == 7
 
 
 def test_a_claim_is_shown_where_the_paired_difference_exceeds_its_standard_error() -> None:
