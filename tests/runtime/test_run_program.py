@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,19 @@ def test_a_deadline_and_a_limit_are_kept(plain: Path, tmp_path: Path) -> None:
     assert found["frames"] == 9 and found["flags"] == {"reset": 1}
 
 
+def test_the_command_of_the_environment_finds_onnx_runtime_by_itself(tiny_bundle: Path, tmp_path: Path) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 3, 64, 96)
+    command = [str(Path(sys.executable).with_name("edge-vss-run")), str(tiny_bundle), str(clip), "--json", "-"]
+    without = {name: value for name, value in os.environ.items() if name != "EDGE_VSS_ONNXRUNTIME"}
+    found = subprocess.run(command, capture_output=True, text=True, env=without, timeout=60, check=False)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["backend"] == "onnxruntime"
+    refused = subprocess.run(
+        command, capture_output=True, text=True, env={**without, "EDGE_VSS_ONNXRUNTIME": "/nowhere.so"}, timeout=60
+    )
+    assert refused.returncode == 4 and "/nowhere.so" in refused.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_cleanly_with_its_statistics(plain: Path, tmp_path: Path, number: signal.Signals) -> None:
     clip = write_y4m(tmp_path / "clip.y4m", 2000, 32, 48)
@@ -171,7 +185,8 @@ def test_its_overlay_video_shows_what_python_s_shows(tiny_bundle: Path, tmp_path
     clip, videos = write_smooth_y4m(tmp_path / "clip.y4m", 6, 64, 96), {}
     native = run(tiny_bundle, clip, "--as-fast-as-possible", "--output", tmp_path / "native.mkv")
     assert native.returncode == 0, native.stderr
-    assert main(["run", str(tiny_bundle), str(clip), "--as-fast-as-possible", "--output", f"{tmp_path}/python.mkv"]) == 0
+    python = ["run", str(tiny_bundle), str(clip), "--as-fast-as-possible", "--output", str(tmp_path / "python.mkv")]
+    assert main(python) == 0
     for name in ("native", "python"):
         with av.open(str(tmp_path / f"{name}.mkv")) as container:
             videos[name] = np.stack([p.to_ndarray(format="rgb24") for p in container.decode(video=0)]).astype(int)
