@@ -128,7 +128,7 @@ arm64: $(call arm64_onnxruntime,aarch64) $(call arm64_onnxruntime,x86_64) doctes
 	  -DEDGE_VSS_TEST_ONNXRUNTIME=$(abspath $<) -DPython_EXECUTABLE=$(BIN)/python >build/arm64.log 2>&1 \
 	  || { cat build/arm64.log; exit 1; }
 	PATH="$(BIN):$$PATH" cmake --build build/arm64 --parallel $(JOBS) -- --quiet
-	cd build/arm64 && ctest --output-on-failure --timeout 600 --parallel $(JOBS)
+	cd build/arm64 && ctest --output-on-failure --timeout 1800 --parallel $(JOBS)
 	$(BIN)/python benchmarks/arm64.py --build build/arm64 --onnxruntime $(word 1,$^) --native-onnxruntime $(word 2,$^) \
 	  --json build/arm64.json
 
