@@ -2,6 +2,8 @@
 # make test   everything that must hold: style, types, import rules, native tests under sanitizers, Python tests
 # make lint | native | pytest | bench   parts of it
 # make test-board   what is known of boards, over simulated ones
+# make arm64  the native library, its tests and edge-vss-run built for 64-bit ARM, under QEMU, labels compared
+# make soak   100,000 frames as fast as possible: memory flat, no drift
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +14,7 @@ JOBS ?= $(shell nproc)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint native pytest test-programs test-board bench install stubs clean tensorrt-headers-check
+.PHONY: demo test lint native pytest test-programs test-board arm64 soak bench doctest install stubs clean tensorrt-headers-check
 
 BIN := $(abspath $(VENV))/bin
 PIP_FLAGS := --disable-pip-version-check --quiet --constraint constraints.txt
@@ -66,11 +68,13 @@ lint: $(VENV)/.installed
 
 DOCTEST := $(firstword $(wildcard /usr/include/doctest/doctest.h /usr/local/include/doctest/doctest.h))
 
-native: $(VENV)/.installed
+doctest:
 ifeq ($(DOCTEST),)
 	@if [ "$$(id -u)" = 0 ]; then $(call apt_install,doctest-dev); \
-	else echo "make native needs the header doctest.h: sudo apt-get install doctest-dev"; exit 1; fi
+	else echo "the native tests need the header doctest.h: sudo apt-get install doctest-dev"; exit 1; fi
 endif
+
+native: $(VENV)/.installed doctest
 	$(BIN)/python tests/native/make_cases.py build/cases
 	@for sanitizer in none address thread; do echo "native tests, sanitizer: $$sanitizer"; $(MAKE) --no-print-directory native-$$sanitizer; done
 
@@ -109,6 +113,31 @@ tensorrt-headers-check: $(VENV)/.tools | build
 	  echo "$$source: compiles"; \
 	done
 
+# ---- 64-bit ARM: cross-built with Debian's compiler, run by QEMU ----------------------------------------------------
+
+ARM64_PACKAGES := g++-aarch64-linux-gnu qemu-user-static
+arm64_onnxruntime = build/onnxruntime-$(1)/onnxruntime/capi/libonnxruntime.so.1.23.2
+
+arm64: $(call arm64_onnxruntime,aarch64) $(call arm64_onnxruntime,x86_64) doctest
+	@if command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64-static >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ]; then $(call apt_install,$(ARM64_PACKAGES)); \
+	else echo "make arm64 needs more: sudo apt-get install $(ARM64_PACKAGES)"; exit 1; fi
+	$(BIN)/python tests/native/make_cases.py build/cases
+	PATH="$(BIN):$$PATH" cmake -S . -B build/arm64 -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake -DEDGE_VSS_BUILD_TESTS=ON -DEDGE_VSS_CASES=$(abspath build/cases) \
+	  -DEDGE_VSS_TEST_ONNXRUNTIME=$(abspath $<) -DPython_EXECUTABLE=$(BIN)/python >build/arm64.log 2>&1 \
+	  || { cat build/arm64.log; exit 1; }
+	PATH="$(BIN):$$PATH" cmake --build build/arm64 --parallel $(JOBS) -- --quiet
+	cd build/arm64 && ctest --output-on-failure --timeout 1800 --parallel $(JOBS)
+	$(BIN)/python benchmarks/arm64.py --build build/arm64 --onnxruntime $(word 1,$^) --native-onnxruntime $(word 2,$^) \
+	  --json build/arm64.json
+
+$(call arm64_onnxruntime,%): cmake/aarch64-onnxruntime.txt $(VENV)/.installed
+	rm -rf build/onnxruntime-$*
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+	  --platform manylinux_2_28_$* --python-version 311 --target build/onnxruntime-$* -r $<
+	touch $@
+
 # ---- Python tests ------------------------------------------------------------------------------------------------
 
 # TensorRT's Python bindings, which tests/jetson looks into; without them its tests fail.
@@ -132,6 +161,14 @@ pytest: $(VENV)/.installed build/tensorrt-bindings/.fetched test-programs
 # Boards without hardware: simulated ones, and TensorRT's two halves. A part of pytest.
 test-board: $(VENV)/.installed build/tensorrt-bindings/.fetched test-programs
 	$(BIN)/pytest -q tests/board tests/jetson
+
+# 100,000 frames a row, as fast as possible: minutes on a machine that does nothing else.
+soak: build/soak.bundle/manifest.json doctest
+	$(BIN)/python benchmarks/soak.py --bundle $(<D) --size 64x96 --bundle-frames 100000 --json build/soak.json
+
+build/soak.bundle/manifest.json: $(VENV)/.installed | build
+	rm -rf $(@D)
+	$(BIN)/edge-vss export zoo:clockwork-street -o $(@D) --size 64x96 --calibration 'street:[size=64x96,frames=40]'
 
 bench: $(VENV)/.installed
 	for script in pixels scheduler; do $(BIN)/python benchmarks/$$script.py --json build/$$script.json; done

@@ -65,6 +65,8 @@ def native_program(name: str) -> Path:
             str(ROOT),
             "-B",
             str(build),
+            "-G",
+            "Ninja",  # as the Makefile has it, for the same folder
             "-DCMAKE_BUILD_TYPE=Release",
             "-DEDGE_VSS_BUILD_TESTS=ON",
         ]

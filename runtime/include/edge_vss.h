@@ -392,6 +392,9 @@ EVSS_API void evss_shm_close(evss_shm** shm); /* sets *shm to NULL */
 
 /* ---- Pixels ---------------------------------------------------------------------------------------------------- */
 
+/* A frame as an RGB picture: `out` is (height, width, 3) with rows close together, `bytes` large. */
+EVSS_API evss_status evss_to_rgb(const evss_frame* frame, uint8_t* out, size_t bytes);
+
 /* Blends class colours over an RGB or BGR image; `out` is (height, width, 3) RGB and may be the image itself.
  * `palette` is num_classes * 3 RGB; labels from num_classes on leave the image as it is; alpha in [0, 1]. */
 EVSS_API evss_status evss_overlay(const uint8_t* image, uint32_t format, uint32_t image_stride, const uint8_t* labels,

@@ -5,6 +5,7 @@
 #include "bundle.h"
 #include "c_guard.h"
 #include "edge_vss.h"
+#include "frames.h"
 #include "pipeline.h"
 
 using evss::guarded;
@@ -164,6 +165,17 @@ evss_status evss_read_tensor(evss_pipeline* pipeline, const char* tensor, void* 
   return guarded([&] {
     if (!pipeline || !tensor || !out) return refuse(EVSS_INVALID_ARGUMENT, "pipeline, tensor or out is NULL");
     pipeline->pipeline.read_tensor(tensor, out, bytes);
+    return EVSS_OK;
+  });
+}
+
+evss_status evss_to_rgb(const evss_frame* frame, uint8_t* out, size_t bytes) {
+  return guarded([&] {
+    if (!frame || !out) return refuse(EVSS_INVALID_ARGUMENT, "frame or out is NULL");
+    if (const char* problem = evss::frame_problem(*frame)) return refuse(EVSS_INVALID_ARGUMENT, problem);
+    if (bytes != size_t{frame->height} * frame->width * 3)
+      return refuse(EVSS_INVALID_ARGUMENT, "out has another size than the frame's height * width * 3");
+    evss::to_rgb(evss::view_of(*frame), out);
     return EVSS_OK;
   });
 }

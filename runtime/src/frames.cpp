@@ -1,6 +1,10 @@
 #include "frames.h"
 
+#include <memory>
+#include <string>
+
 #include "abi.h"
+#include "error.h"
 
 namespace evss {
 
@@ -35,6 +39,22 @@ const char* frame_problem(const evss_frame& frame) {
       return "a stride of the frame is shorter than its row";
   }
   return nullptr;
+}
+
+void to_rgb(const FrameView& frame, uint8_t* out) {
+  thread_local std::unique_ptr<Preprocessor> kept;
+  if (!kept || kept->check(frame)) {
+    PreprocessConfig config;
+    config.format = frame.format;
+    config.source_width = config.network_width = frame.width;
+    config.source_height = config.network_height = frame.height;
+    config.type = InputType::kUint8;
+    config.layout = Layout::kNhwc;
+    std::string why;
+    kept = Preprocessor::create(config, &why);
+    if (!kept) throw Error(EVSS_INTERNAL, why);
+  }
+  kept->run(frame, out, 0, frame.height);
 }
 
 }  // namespace evss

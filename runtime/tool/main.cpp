@@ -122,6 +122,17 @@ int take_all(Run* run) {
   }
 }
 
+// A file whose end is missing was labelled as far as it goes; whoever made it wants to know.
+void warn_of_damage(const Options& options, const evss_source& source) {
+  evss_source_stats found;
+  std::memset(&found, 0, sizeof found);
+  found.struct_size = sizeof found;
+  source.stats(source.user, &found);
+  if (!source.live && found.dropped_damaged)
+    std::fprintf(stderr, "edge-vss-run: warning: %s: is cut short; the last picture was left out\n",
+                 options.source.c_str());
+}
+
 int write_statistics(const Options& options, Run* run) {
   evss_pipeline_info(run->pipeline, &run->info);  // another variant may have taken over
   const std::string text = evss_run::as_json(run->loop, run->source, run->info);
@@ -153,6 +164,7 @@ int main(int argc, char** argv) {
   int code = open_all(options, &run);
   if (code != kDone) return code;
   code = take_all(&run);
+  if (code == kDone) warn_of_damage(options, run.source);
   if (!options.json.empty() && (code == kDone || code == kInterrupted)) {
     if (const int failed = write_statistics(options, &run)) return failed;
   }

@@ -11,6 +11,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double kOverlayAlpha = 0.55;  // as in edge_vss/sinks.py
+
 // One grey level per class id, named NNNNNN.pgm; a folder per output where there are several.
 class LabelFolder : public Sink {
  public:
@@ -70,21 +72,21 @@ class LabelMemory : public Sink {
   evss_shm* shm_ = nullptr;
 };
 
-// The class colours of the first output, opened with the first label map.
-class LabelVideo : public Sink {
+// The pictures with the class colours of the first output over them, opened with the first one.
+class OverlayVideo : public Sink {
  public:
-  LabelVideo(std::string path, const evss_output_info& output, double fps)
+  OverlayVideo(std::string path, const evss_output_info& output, double fps)
       : path_(std::move(path)), output_(output), fps_(fps > 0.0 ? fps : 25.0) {}
-  ~LabelVideo() override { evss_video_close(&video_); }
+  ~OverlayVideo() override { evss_video_close(&video_); }
 
   bool write(const evss_labelled& labelled, std::string* why) override {
     const evss_label_map& map = labelled.result->outputs[0];
     const uint32_t stride = map.width * 3;
     if (!video_ && !open(map, why)) return false;
-    const evss_status drawn =
-        evss_overlay(black_.data(), EVSS_RGB, stride, map.labels, map.stride, map.height, map.width, output_.colours,
-                     output_.num_classes, 1.0, picture_.data(), stride);
-    if (drawn == EVSS_OK && evss_video_write(video_, picture_.data(), stride, labelled.frame->pts_us) == EVSS_OK)
+    if (evss_to_rgb(labelled.frame, picture_.data(), picture_.size()) == EVSS_OK &&
+        evss_overlay(picture_.data(), EVSS_RGB, stride, map.labels, map.stride, map.height, map.width, output_.colours,
+                     output_.num_classes, kOverlayAlpha, picture_.data(), stride) == EVSS_OK &&
+        evss_video_write(video_, picture_.data(), stride, labelled.frame->pts_us) == EVSS_OK)
       return true;
     *why = evss_last_error();
     return false;
@@ -97,8 +99,7 @@ class LabelVideo : public Sink {
     options.height = map.height;
     options.width = map.width;
     options.fps = fps_;
-    black_.assign(size_t{map.height} * map.width * 3, 0);
-    picture_ = black_;
+    picture_.assign(size_t{map.height} * map.width * 3, 0);
     if (evss_video_open(path_.c_str(), &options, &video_) == EVSS_OK) return true;
     *why = evss_last_error();
     return false;
@@ -108,7 +109,7 @@ class LabelVideo : public Sink {
   evss_output_info output_;
   double fps_;
   evss_video* video_ = nullptr;
-  std::vector<uint8_t> black_, picture_;
+  std::vector<uint8_t> picture_;
 };
 
 bool holds_label_maps(const fs::path& folder) {
@@ -125,7 +126,7 @@ std::unique_ptr<Sink> open_sink(const std::string& target, const evss_info& info
   if (target.rfind("shm:", 0) == 0) return std::make_unique<LabelMemory>(target.substr(4), info.outputs[0]);
   const fs::path folder(target);
   if (folder.extension() == ".mkv" || folder.extension() == ".mp4")
-    return std::make_unique<LabelVideo>(target, info.outputs[0], fps);
+    return std::make_unique<OverlayVideo>(target, info.outputs[0], fps);
   std::error_code failed;
   if (folder.has_extension() && !fs::is_directory(folder, failed)) {
     *why = target + ": unknown kind of output; want a folder, .mkv, .mp4 or shm:NAME";

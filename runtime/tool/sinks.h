@@ -16,7 +16,7 @@ class Sink {
   virtual bool write(const evss_labelled& labelled, std::string* why) = 0;
 };
 
-/// Opens "shm:NAME", a video of class colours (.mkv, .mp4; needs the capture library), or a folder for PGM files named
+/// Opens "shm:NAME", an overlay video (.mkv, .mp4; needs the capture library), or a folder for PGM files named
 /// by sequence number. `fps` is the source's. nullptr: `why` says why not.
 std::unique_ptr<Sink> open_sink(const std::string& target, const evss_info& info, double fps, std::string* why);
 

@@ -34,6 +34,33 @@ static evss_frame* old_frame(uint64_t sequence) {
   return frame;
 }
 
+/* Pictures of one colour, whose RGB is known from the standard: BT.601's white, red and black in limited range. */
+static int frames_become_rgb(void) {
+  static const uint8_t yuv[3][3] = {{235, 128, 128}, {81, 90, 240}, {16, 128, 128}};
+  static const uint8_t rgb[3][3] = {{255, 255, 255}, {255, 0, 0}, {0, 0, 0}};
+  uint8_t planes[3][5 * 7], out[5 * 7 * 3];
+  for (int colour = 0; colour < 3; ++colour) {
+    evss_frame frame;
+    evss_frame_init(&frame);
+    frame.format = EVSS_I420;
+    frame.matrix = EVSS_BT601;
+    frame.range = EVSS_LIMITED;
+    frame.height = 5;
+    frame.width = 7;
+    for (int i = 0; i < 3; ++i) {
+      memset(planes[i], yuv[colour][i], sizeof planes[i]);
+      frame.planes[i] = planes[i];
+      frame.strides[i] = i ? 4 : 7;
+    }
+    CHECK(evss_to_rgb(&frame, out, sizeof out) == EVSS_OK);
+    for (size_t i = 0; i < sizeof out; ++i) CHECK(abs(out[i] - rgb[colour][i % 3]) <= 1);
+    CHECK(evss_to_rgb(&frame, out, sizeof out - 1) == EVSS_INVALID_ARGUMENT);
+    frame.planes[2] = NULL;
+    CHECK(evss_to_rgb(&frame, out, sizeof out) == EVSS_INVALID_ARGUMENT);
+  }
+  return 0;
+}
+
 int main(int argc, char** argv) {
   evss_pipeline* pipeline = NULL;
   evss_options whole, *options = malloc(kOldOptions);
@@ -77,6 +104,7 @@ int main(int argc, char** argv) {
   memcpy(frame, &too_short, sizeof too_short);
   CHECK(evss_send_frame(pipeline, frame) == EVSS_INVALID_ARGUMENT);
   evss_pipeline_close(&pipeline);
+  CHECK(frames_become_rgb() == 0);
   free(frame);
   free(options);
   return 0;

@@ -2,7 +2,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <dirent.h>
 #include <dlfcn.h>
-#include <doctest/doctest.h>
+#include <doctest.h>
 #include <edge_vss.h>
 #include <malloc.h>
 

@@ -1,7 +1,7 @@
 // The pixel kernels on exactly sized buffers: run this under the address and thread sanitizers. Random problems compare
 // every instruction set with the plain reference; nothing may touch a byte beside a plane, a row or an output.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
-#include <doctest/doctest.h>
+#include <doctest.h>
 
 #include <atomic>
 #include <cstring>

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,18 @@ def write_y4m(path: Path, frames: int, height: int, width: int, fps: int = 25) -
             file.write(b"FRAME\n")
             for plane in (np.roll(y, 2 * index, 1), *(np.roll(c, index, 1) for c in chroma)):
                 file.write(plane.astype(np.uint8).tobytes())
+    return path
+
+
+def write_smooth_y4m(path: Path, frames: int, height: int, width: int) -> Path:
+    """What an encoder keeps nearly as it is: ramps that wander."""
+    y, x = np.mgrid[0:height, 0:width]
+    half_y, half_x = np.mgrid[0 : height // 2, 0 : width // 2]
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\n".encode())
+        for index in range(frames):
+            planes = 40 + y + x // 2 + 4 * index, 100 + half_y, 110 + half_x
+            file.write(b"FRAME\n" + b"".join(plane.astype(np.uint8).tobytes() for plane in planes))
     return path
 
 
@@ -87,6 +100,19 @@ def test_a_deadline_and_a_limit_are_kept(plain: Path, tmp_path: Path) -> None:
     assert found["frames"] == 9 and found["flags"] == {"reset": 1}
 
 
+def test_the_command_of_the_environment_finds_onnx_runtime_by_itself(tiny_bundle: Path, tmp_path: Path) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 3, 64, 96)
+    command = [str(Path(sys.executable).with_name("edge-vss-run")), str(tiny_bundle), str(clip), "--json", "-"]
+    without = {name: value for name, value in os.environ.items() if name != "EDGE_VSS_ONNXRUNTIME"}
+    found = subprocess.run(command, capture_output=True, text=True, env=without, timeout=60, check=False)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["backend"] == "onnxruntime"
+    refused = subprocess.run(
+        command, capture_output=True, text=True, env={**without, "EDGE_VSS_ONNXRUNTIME": "/nowhere.so"}, timeout=60
+    )
+    assert refused.returncode == 4 and "/nowhere.so" in refused.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_cleanly_with_its_statistics(plain: Path, tmp_path: Path, number: signal.Signals) -> None:
     clip = write_y4m(tmp_path / "clip.y4m", 2000, 32, 48)
@@ -107,7 +133,10 @@ def test_exit_codes_and_one_line_for_everything_that_is_wrong(plain: Path, tmp_p
     (tmp_path / "text.y4m").write_text("no video")
     (tmp_path / "deep.y4m").write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420p10\n")
     (tmp_path / "sizeless.y4m").write_bytes(b"YUV4MPEG2 W0 H32 F25:1\n")
-    (tmp_path / "torn.y4m").write_bytes(clip.read_bytes()[:-10] + b"")
+    (tmp_path / "torn.y4m").write_bytes(clip.read_bytes()[:-10])
+    header = clip.read_bytes().partition(b"FRAME\n")[0]
+    (tmp_path / "header.y4m").write_bytes(header)
+    (tmp_path / "cut.y4m").write_bytes(clip.read_bytes()[: len(header) + 500])
     (tmp_path / "garbled.y4m").write_bytes(clip.read_bytes().replace(b"FRAME\n", b"FRAUD\n"))
     for code, part, arguments in (
         (2, "want BUNDLE and SOURCE", [plain]),
@@ -122,18 +151,50 @@ def test_exit_codes_and_one_line_for_everything_that_is_wrong(plain: Path, tmp_p
         (3, "holds '420p10'", [plain, tmp_path / "deep.y4m"]),
         (3, "has no size", [plain, tmp_path / "sizeless.y4m"]),
         (3, "no picture where number 0", [plain, tmp_path / "garbled.y4m"]),
+        (3, "header.y4m: holds no whole picture", [plain, tmp_path / "header.y4m"]),
+        (3, "cut.y4m: holds no whole picture", [plain, tmp_path / "cut.y4m"]),
         (3, "unknown kind of output", [plain, clip, "--output", tmp_path / "x.mov"]),
         (4, "no variant", [plain, clip, "--backend", "tensorrt"]),
     ):
         done = run(*arguments)
         assert (done.returncode, done.stdout) == (code, ""), (arguments, done)
         assert done.stderr.startswith("edge-vss-run: ") and done.stderr.count("\n") == 1 and part in done.stderr
-    torn = run(plain, tmp_path / "torn.y4m", "--as-fast-as-possible", "--json", "-")
-    assert torn.returncode == 0 and json.loads(torn.stdout)["frames"] == 2
     first = run(plain, clip, "--as-fast-as-possible", "--output", tmp_path / "labels")
     again = run(plain, clip, "--as-fast-as-possible", "--output", tmp_path / "labels")
     assert (first.returncode, again.returncode) == (0, 3) and "holds label maps already" in again.stderr
     assert run("--version").stdout.startswith("edge-vss-run 0.") and "Example: " in run("--help").stdout
+
+
+@pytest.mark.parametrize("missing", [10, 32 * 48 * 3 // 2 + 3])
+def test_a_clip_that_was_cut_short_is_labelled_as_far_as_it_goes_with_a_warning(
+    plain: Path, tmp_path: Path, missing: int
+) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 3, 32, 48)
+    whole = run(plain, clip, "--as-fast-as-possible", "--json", "-")
+    assert whole.stderr == "" and json.loads(whole.stdout)["dropped"] == {}
+    clip.write_bytes(clip.read_bytes()[:-missing])
+    torn = run(plain, clip, "--as-fast-as-possible", "--json", "-")
+    found = json.loads(torn.stdout)
+    assert (torn.returncode, found["frames"], found["dropped"]) == (0, 2, {"damaged": 1})
+    assert torn.stderr == f"edge-vss-run: warning: {clip}: is cut short; the last picture was left out\n"
+
+
+def test_its_overlay_video_shows_what_python_s_shows(tiny_bundle: Path, tmp_path: Path) -> None:
+    import av
+
+    clip, videos = write_smooth_y4m(tmp_path / "clip.y4m", 6, 64, 96), {}
+    native = run(tiny_bundle, clip, "--as-fast-as-possible", "--output", tmp_path / "native.mkv")
+    assert native.returncode == 0, native.stderr
+    python = ["run", str(tiny_bundle), str(clip), "--as-fast-as-possible", "--output", str(tmp_path / "python.mkv")]
+    assert main(python) == 0
+    for name in ("native", "python"):
+        with av.open(str(tmp_path / f"{name}.mkv")) as container:
+            videos[name] = np.stack([p.to_ndarray(format="rgb24") for p in container.decode(video=0)]).astype(int)
+    with av.open(str(clip)) as container:
+        plain_pictures = np.stack([p.to_ndarray(format="rgb24") for p in container.decode(video=0)]).astype(int)
+    apart = np.abs(videos["native"] - videos["python"]).mean()
+    assert videos["native"].shape == (6, 64, 96, 3)
+    assert apart < 0.2 * np.abs(plain_pictures - videos["python"]).mean(), apart
 
 
 def test_a_camera_s_frames_are_labelled_and_filmed(plain: Path, tmp_path: Path) -> None:

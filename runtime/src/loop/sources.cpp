@@ -66,6 +66,7 @@ evss_source open_y4m(const std::string& path) {
   source.stats = [](void* user, evss_source_stats* stats) {
     std::lock_guard<std::mutex> lock(as<Y4mReader>(user).mutex);
     stats->delivered = as<Y4mReader>(user).file.delivered();
+    stats->dropped_damaged = as<Y4mReader>(user).file.torn();
   };
   source.interrupt = [](void*) {};
   source.close = [](void* user) { delete static_cast<Y4mReader*>(user); };

@@ -64,7 +64,17 @@ void Y4mFile::take(const std::string& parameter) {
 bool Y4mFile::read_marker(bool* end) {
   char line[512];
   *end = !std::fgets(line, sizeof line, file_);
-  return !*end && std::strncmp(line, "FRAME", 5) == 0 && std::strchr(line, '\n');
+  if (*end) return false;
+  const bool whole = std::strchr(line, '\n');
+  if (!whole && std::feof(file_)) return *end = torn_ = true, false;
+  return whole && std::strncmp(line, "FRAME", 5) == 0;
+}
+
+// A file that was cut short is played as far as it goes, one that holds nothing to play is no video.
+evss_status Y4mFile::finish(char* error, size_t error_size) const {
+  if (count_ > 0) return EVSS_END_OF_STREAM;
+  std::snprintf(error, error_size, "%s: holds no whole picture", path_.c_str());
+  return EVSS_BAD_BUNDLE;
 }
 
 evss_status Y4mFile::next(evss_frame* frame, char* error, size_t error_size) {
@@ -75,14 +85,16 @@ evss_status Y4mFile::next(evss_frame* frame, char* error, size_t error_size) {
   if (!slot) return EVSS_AGAIN;
   bool end = false;
   const bool good = read_marker(&end);
-  if (end) return EVSS_END_OF_STREAM;
+  if (end) return finish(error, error_size);
   if (!good) {
     std::snprintf(error, error_size, "%s: no picture where number %llu should begin", path_.c_str(),
                   static_cast<unsigned long long>(count_));
     return EVSS_BAD_BUNDLE;
   }
-  // A file that was cut short is played as far as it goes.
-  if (std::fread(slot->bytes.data(), 1, slot->bytes.size(), file_) != slot->bytes.size()) return EVSS_END_OF_STREAM;
+  if (std::fread(slot->bytes.data(), 1, slot->bytes.size(), file_) != slot->bytes.size()) {
+    torn_ = true;
+    return finish(error, error_size);
+  }
   slot->free = false;
   evss_frame_init(frame);
   frame->format = grey_ ? EVSS_GREY : EVSS_I420;

@@ -25,6 +25,8 @@ class Y4mFile {
   uint32_t height() const { return height_; }
   double fps() const { return static_cast<double>(rate_) / scale_; }
   uint64_t delivered() const { return count_; }
+  /// Whether the last picture was cut short, and left out.
+  bool torn() const { return torn_; }
 
  private:
   struct Slot {
@@ -34,12 +36,13 @@ class Y4mFile {
   void read_header();
   void take(const std::string& parameter);
   bool read_marker(bool* end);
+  evss_status finish(char* error, size_t error_size) const;
 
   std::string path_;
   std::FILE* file_ = nullptr;
   uint32_t width_ = 0, height_ = 0;
   int64_t rate_ = 25, scale_ = 1;
-  bool grey_ = false;
+  bool grey_ = false, torn_ = false;
   uint32_t range_ = EVSS_LIMITED;
   uint64_t count_ = 0;
   std::vector<Slot> slots_;
