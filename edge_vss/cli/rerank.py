@@ -61,7 +61,10 @@ def rerank(
             options, data, out, CrfConfig(diversity=diversity, smoothness=smoothness), progress=progress
         )
     print_choices(report, found)
-    report.print(f"{out}: trained on these frames, so its own row flatters it; regulariser {found['reg']:g}")
+    if found["reg"] is None:
+        report.print(f"{out}: nothing that was learnt did better than the most probable on frames that were left out")
+    else:
+        report.print(f"{out}: trained on these frames, so its own row flatters it; regulariser {found['reg']:g}")
     report.write_json(found)
 
 
