@@ -24,6 +24,6 @@ def iou(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:
         scores = matched(outputs[LOGITS], labels)
         del parts["ce"]
         count = context.config.iou_frames or len(labels)
-        pieces = zip(scores.split(count), labels.split(count), strict=True)
+        pieces = zip(torch.split(scores, count), torch.split(labels, count), strict=True)
         parts["iou"] = torch.stack([corpus_iou(*piece) for piece in pieces]).mean()
     return parts
