@@ -39,7 +39,7 @@ def rerank(
     ] = 0.2,
     smoothness: Annotated[
         float, typer.Option(min=0, max=100, help="Nats that a border between neighbours costs at most.")
-    ] = 0.5,
+    ] = 1.0,
     backend: BackendOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = 0,
