@@ -39,7 +39,7 @@ def rerank(
     ] = 0.2,
     smoothness: Annotated[
         float, typer.Option(min=0, max=100, help="Nats that a border between neighbours costs at most.")
-    ] = 0.5,
+    ] = 1.0,
     backend: BackendOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = 0,
@@ -61,7 +61,10 @@ def rerank(
             options, data, out, CrfConfig(diversity=diversity, smoothness=smoothness), progress=progress
         )
     print_choices(report, found)
-    report.print(f"{out}: trained on these frames, so its own row flatters it; regulariser {found['reg']:g}")
+    if found["reg"] is None:
+        report.print(f"{out}: nothing that was learnt did better than the most probable on frames that were left out")
+    else:
+        report.print(f"{out}: trained on these frames, so its own row flatters it; regulariser {found['reg']:g}")
     report.write_json(found)
 
 

@@ -26,7 +26,7 @@ FAINTEST = 1e-6
 class CrfConfig:
     """How much neighbours agree, and how different solutions are."""
 
-    smoothness: float = 0.5
+    smoothness: float = 1.0
     """What a border between two neighbours costs where the picture shows none, nats, >= 0."""
     contrast: float = 0.8
     """Share of it that the strongest edges of the picture take away, in [0, 1]."""

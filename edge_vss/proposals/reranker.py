@@ -21,8 +21,8 @@ __all__ = ["REGS", "Reranker", "fit_reranker", "load_reranker"]
 
 VERSION = 1
 MAX_BYTES = 8 << 20
-REGS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e3)
-"""Strengths of the regulariser that cross-validation tries; the last one keeps the most probable solutions."""
+REGS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
+"""Strengths of the regulariser that cross-validation tries."""
 FOLDS = 5
 
 Floats = NDArray[np.float64]
@@ -43,8 +43,8 @@ class Reranker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How the proposals were made."""
     proposals: int
     """M that it was trained with."""
-    reg: float
-    """Strength of the regulariser."""
+    reg: float | None
+    """Strength of the regulariser; None = no weights did better than the most probable solutions, and all are 0."""
     training: dict[str, Any] = {}
     """Provenance: networks, data, results."""
     version: int = VERSION
@@ -106,23 +106,25 @@ def fit_reranker(
     """Learn to pick what serves the corpus' mIoU.
 
     The regulariser is the one whose picks score best on parts of the data that were left out: ``FOLDS`` runs of frames
-    in their order, as neighbours in a clip look alike. Of equals the strongest is taken.
+    in their order, as neighbours in a clip look alike. Of equals the strongest is taken. Where none beats the most
+    probable solutions, those are kept.
 
     Args:
         features: (N, M, F), N >= 2 frames.
         counts: (N, M, C, C) confusion matrix of each proposal.
-        regs: To choose from, rising.
+        regs: To choose from; one alone is taken as it is.
     """
     if len(features) < 2:
         raise ValueError(f"a re-ranker is trained on 2 frames or more, got {len(features)}")
     scaled, scales = _scaled(features)
     losses = _in_units(corpus_losses(counts))
-    reg = regs[0] if len(regs) == 1 else max(regs, key=lambda reg: (_left_out(scaled, losses, counts, reg), reg))
+    reg = regs[0] if len(regs) == 1 else _best_reg(scaled, losses, counts, regs)
+    weights = np.zeros(len(scales)) if reg is None else fit_margin(scaled, losses, reg)
     return Reranker(
         classes=tuple(classes),
         features=feature_names(classes),
         scales=tuple(scales.tolist()),
-        weights=tuple(fit_margin(scaled, losses, reg).tolist()),
+        weights=tuple(weights.tolist()),
         crf=crf,
         proposals=features.shape[1],
         reg=reg,
@@ -144,11 +146,17 @@ def _in_units(losses: Floats) -> Floats:
     return losses / largest if largest > 0 else losses
 
 
-def _left_out(features: Floats, losses: Floats, counts: NDArray[np.int64], reg: float) -> float:
-    """mIoU of the picks on each part of the frames by weights learnt on the others."""
-    choice = np.zeros(len(features), np.intp)
-    for part in np.array_split(np.arange(len(features)), min(FOLDS, len(features))):
-        rest = np.setdiff1d(np.arange(len(features)), part)
-        weights = fit_margin(features[rest], losses[rest], reg, gap=1e-2)
-        choice[part] = (features[part] @ weights).argmax(axis=1)
-    return chosen_matrix(counts, choice).miou
+def _best_reg(features: Floats, losses: Floats, counts: NDArray[np.int64], regs: Sequence[float]) -> float | None:
+    """By mIoU of the picks on each part of the frames, with weights learnt on the others."""
+    frames = np.arange(len(features))
+    parts = np.array_split(frames, min(FOLDS, len(frames)))
+
+    def left_out(reg: float) -> float:
+        choice = np.zeros(len(frames), np.intp)
+        for part in parts:
+            rest = np.setdiff1d(frames, part)
+            choice[part] = (features[part] @ fit_margin(features[rest], losses[rest], reg, gap=1e-2)).argmax(axis=1)
+        return chosen_matrix(counts, choice).miou
+
+    best, reg = max((left_out(reg), reg) for reg in regs)
+    return reg if best > chosen_matrix(counts, np.zeros(len(frames), np.intp)).miou else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -181,6 +182,15 @@ def test_candidates_count_every_proposal_against_the_truth_at_its_size() -> None
         matrix.update(frame.truth, frame.grown(lifted_scores(frame.scores, proposals.labels[rank])))
         assert np.array_equal(found.counts[0, rank], matrix.counts)
     assert found.counts.sum(axis=(2, 3)).tolist() == [[48 * 64 - 4] * 3]
+
+
+def test_where_the_second_network_knows_nothing_the_most_probable_solutions_are_kept() -> None:
+    frames = [scene(seed, 0.8, 0.0) for seed in range(12)]
+    blind = [dataclasses.replace(frame, second=np.zeros_like(frame.second)) for frame in frames]
+    found = look_at_all(blind, 4, CrfConfig(diversity=1.0))
+    reranker = fit_reranker(found.features, found.counts, NAMES, CrfConfig())
+    assert reranker.reg is None and not any(reranker.weights)
+    assert all(reranker.choose(features) == 0 for features in found.features)
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,7 @@ def test_each_solution_is_the_best_of_all_labellings_once_earlier_ones_have_made
 
 
 def test_diverse_solutions_differ_and_none_is_more_probable_than_the_first() -> None:
-    found = diverse_solutions(drawn(4, 2, 12, 16), 8, 0.3)
+    found = diverse_solutions(drawn(4, 2, 12, 16, smoothness=0.5), 8, 0.3)
     assert len({labels.tobytes() for labels in found.labels}) >= 4
     assert found.scores.argmax() == 0
 
