@@ -79,6 +79,8 @@ def check_match(report: Mapping[str, Any], manifest: Manifest) -> None:
         raise BadInput(
             f"the report is of a bundle with stages {', '.join(theirs)}, this one has {', '.join(ours)}; profile it"
         )
+    if report.get("deadline"):
+        raise BadInput("the report was made under a deadline, which mixes schedules; profile without --deadline-ms")
     known = [schedule.name for schedule in manifest.schedules]
     if report.get("schedule") not in known:
         raise BadInput(f"the report is of schedule {report.get('schedule')!r}, which this bundle lacks; profile it")
