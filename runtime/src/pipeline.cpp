@@ -77,7 +77,6 @@ void Pipeline::load(size_t first_variant) {
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
   const StageMask yielding = yielding_stages(manifest.graph, schedules, options_, threads_);
-  if (yielding) lanes = std::max(lanes, 2);
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
   schedules.push_back(resting(manifest.graph));
   auto stages =
