@@ -19,6 +19,7 @@ from edge_vss.cli.common import (
     PrecisionOption,
     Report,
     ThreadsOption,
+    log_lines,
     make_table,
     show_bar,
 )
@@ -126,9 +127,14 @@ def run(
 
 @contextmanager
 def _live_table(title: str) -> Iterator[Callable[[RunStats], None]]:
-    """A table on stderr that follows the run; nothing where stderr is not a terminal."""
+    """A table on stderr that follows the run; where stderr is no terminal, a line now and then."""
     if not show_bar():
-        yield lambda stats: None
+        with log_lines("run") as say:
+
+            def tell(stats: RunStats) -> None:
+                say(lambda: _line(stats))
+
+            yield tell
         return
     with Live(console=Console(stderr=True), refresh_per_second=8, transient=True) as live:
 
@@ -137,6 +143,17 @@ def _live_table(title: str) -> Iterator[Callable[[RunStats], None]]:
                 live.update(_lamps(title, stats))
 
         yield observe
+
+
+def _line(stats: RunStats) -> str:
+    from edge_vss.run_stats import percentiles
+
+    latency = percentiles(list(stats.latency_ms)[-512:])
+    dropped = sum(stats.dropped.values())
+    return (
+        f"{stats.frames} frames, {stats.fps:.1f} per second, latency p50 {latency['p50']:.1f} ms, "
+        f"p99 {latency['p99']:.1f} ms" + (f", {dropped} dropped" if dropped else "")
+    )
 
 
 def _lamps(title: str, stats: RunStats) -> Table:

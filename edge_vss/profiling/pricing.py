@@ -18,7 +18,7 @@ from edge_vss.profiling.recorder import Rows
 from edge_vss.runtime import Pipeline
 from edge_vss.schedule import Adaptive, Never, Schedule
 
-__all__ = ["lanes_of", "measure_prices", "parts_of", "seam_frames_of", "sequential_schedule"]
+__all__ = ["engine_digests", "lanes_of", "measure_prices", "parts_of", "seam_frames_of", "sequential_schedule"]
 
 FRAMES, LEAST_FRAMES, SECONDS = 120, 24, 3.0
 """Of one measurement of times: as many frames as these seconds hold, within limits."""
@@ -50,6 +50,13 @@ def sequential_schedule(manifest: Manifest) -> Schedule | None:
     return min(
         found, key=lambda schedule: sum(isinstance(c, Never) + 1 for c in schedule.clocks.values()), default=None
     )
+
+
+def engine_digests(manifest: Manifest, variant: str) -> dict[str, str]:
+    """Stage -> sha256 of the engine file that a variant runs; stages that are host operations have none."""
+    found = next((one for one in manifest.variants if one.name == variant), None)
+    engines = found.engines if found else {}
+    return {stage: manifest.files[engine.file].sha256 for stage, engine in engines.items() if engine.file}
 
 
 def parts_of(rows: Rows, stages: tuple[str, ...]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def build_report(measured: Measurement) -> dict[str, Any]:
         "backend_version": info.backend_version,
         "precision": info.precision,
         "variant": info.variant,
+        "engines": measured.engines,
         **trust,
         "null_because": null_because,
         "environment": describe_environment(measured.board, watched, info, options.root),

@@ -18,7 +18,7 @@ from edge_vss.jetson.board import Board, read_board
 from edge_vss.jetson.power import PowerSampler, PowerTrace, find_power
 from edge_vss.profiling.laps import Footage, Laps, open_footage
 from edge_vss.profiling.monitor import Monitor, Watched, memory_high_water_mib
-from edge_vss.profiling.pricing import measure_prices, seam_frames_of
+from edge_vss.profiling.pricing import engine_digests, measure_prices, seam_frames_of
 from edge_vss.profiling.recorder import MAX_FRAMES, Recorder, Rows
 from edge_vss.profiling.rules import MLPERF_S
 from edge_vss.profiling.warm_up import STRETCH_FRAMES, STRETCH_S, Settling, WarmUp
@@ -107,6 +107,8 @@ class Measurement:
     """Engines that failed, so that another variant took over, the warm-up included."""
     schedules: tuple[str, ...]
     """Of the bundle, in its order."""
+    engines: dict[str, str]
+    """Stage -> sha256 of its engine."""
     prices: dict[str, Any]
     interrupted: bool
 
@@ -298,6 +300,7 @@ class _Run:
             dropped=self.dropped,
             fallbacks=self.fallbacks,
             schedules=tuple(schedule.name for schedule in manifest.schedules),
+            engines=engine_digests(manifest, self._pipeline.info.variant),
             prices=prices,
             interrupted=self.interrupted,
         )
