@@ -209,8 +209,8 @@ EVSS_API evss_status evss_set_schedule(evss_pipeline* pipeline, const char* sche
  * the last label map again. With two threads and more a stage that is too dear for one frame runs in the background on
  * a thread of its own, on what it reads in the frame that starts it, and is used when it is done. No label map becomes
  * older than max_age frames (0 = the smallest max_age of the ladder's adaptive clocks, or 8): that goes before the
- * deadline. Frames that end after it are flagged late. 0 ms = no deadline. A deadline given in evss_options shares
- * the threads out between that stage and the others, and lets the others go first. */
+ * deadline. Frames that end after it are flagged late. 0 ms = no deadline. Under a deadline given in evss_options the
+ * threads of that stage take only the time that the others leave over. */
 EVSS_API evss_status evss_set_deadline(evss_pipeline* pipeline, double deadline_ms, uint32_t max_age);
 /* Copies the value a graph tensor had after the last frame. `bytes` must be its exact size as stored. */
 EVSS_API evss_status evss_read_tensor(evss_pipeline* pipeline, const char* tensor, void* out, size_t bytes);

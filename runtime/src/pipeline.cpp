@@ -76,6 +76,7 @@ void Pipeline::load(size_t first_variant) {
     lanes += static_cast<int>(
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
+  // One in the background does not: its threads take the time that the others leave over.
   const StageMask yielding = yielding_stages(manifest.graph, schedules, options_, threads_);
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
   schedules.push_back(resting(manifest.graph));
