@@ -1,9 +1,9 @@
 """What a deadline does: frames in time, ages, and the mIoU that it costs.
 
 A bundle is played on frames of the generated street that arrive at a fixed rate, through the native loop, with two
-threads. The deadline is a share of what schedule `full` takes on the same number of threads per engine. In the
-background the deep stage has a thread of its own, so every engine has one; sequentially every engine has both. A camera
-frame is due every deadline. Labels are exact, so mIoU is that of every frame under the schedule, nothing left out.
+threads. The deadline is a share of what schedule `full` takes, on two threads and, with the deep stage in the
+background, on one as well. A camera frame is due every deadline. Labels are exact, so mIoU is that of every frame under
+the schedule, nothing left out.
 
     python benchmarks/governor.py BUNDLE [--json FILE] [--share 0.7] [--frames 600]
 """
@@ -108,13 +108,14 @@ def main() -> int:
     clip = open_dataset(f"street:[seed={SEED},look=camera,clips=1,frames={options.frames}]").clips[0]
     samples = [clip[index] for index in range(len(clip))]
     rows = []
-    for name, background, threads in (("background", True, 1), ("sequential", False, 2)):
+    rows_wanted = (("background", True, 2), ("background", True, 1), ("sequential", False, 2))
+    for name, background, threads in rows_wanted:
         full_ms, miou_full = full_p50_ms(options.bundle, samples, threads)
         deadline_ms = options.share * full_ms
         row = governed(options.bundle, samples, deadline_ms, background=background, max_age=options.max_age)
         held = row["in_time"] >= 0.99 if background else row["missed_unforced"] <= 0.01 * row["frames"]
         row |= {
-            "name": name,
+            "name": f"{name}, full on {threads}",
             "full_p50_ms": full_ms,
             "deadline_ms": deadline_ms,
             "miou_full": miou_full,

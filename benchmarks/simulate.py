@@ -23,9 +23,10 @@ from edge_vss.bundle import Bundle, load_bundle
 from edge_vss.data.sources import open_source
 from edge_vss.deploy import deploy
 from edge_vss.executor import ScriptedExecutor
-from edge_vss.profiling.laps import open_footage, play_laps
+from edge_vss.profiling.laps import Footage, Laps, open_footage
 from edge_vss.profiling.pricing import seam_frames_of
 from edge_vss.profiling.report import build_report
+from edge_vss.profiling.series import latencies_of
 from edge_vss.profiling.session import ProfileOptions, measure
 from edge_vss.profiling.simulate import simulate_schedule
 from edge_vss.runtime import Pipeline
@@ -70,22 +71,33 @@ def play_all(bundle: Bundle, source: str, frames: int, played: dict[str, Played]
     with open_source(source) as opened:
         footage = open_footage(opened, frames)
         for schedule in manifest.schedules:
-            found, lap = played[schedule.name], -1
+            found = played[schedule.name]
             if begins:
                 found.turns.append([])
-            foreseen = ScriptedExecutor(manifest.graph, schedule, lambda stage, frame: False)
-            with Pipeline(bundle.path, schedule=schedule.name) as pipeline:
-                laps = play_laps(pipeline, footage, realtime=True, seam_frames=seam_frames_of(manifest, schedule))
-                for index, item in enumerate(itertools.islice(laps, WARM_UP + frames)):
-                    if item.lap != lap:
-                        foreseen.reset()
-                        lap = item.lap
-                    frame, fired = item.played.frame, item.played.result.fired
-                    step = foreseen.step(None, sequence=frame.sequence, pts_us=frame.pts_us)
-                    found.unforeseen += step.fired != fired and not is_adaptive(schedule)
-                    if not item.seam and index >= WARM_UP:
-                        found.turns[-1].append(item.played.latency_ms)
-                        found.fired.append(fired)
+            seam = seam_frames_of(manifest, schedule)
+            with (
+                Pipeline(bundle.path, schedule=schedule.name) as pipeline,
+                Laps(pipeline, footage, realtime=True, seam_frames=seam, limit=WARM_UP + frames) as laps,
+            ):
+                rows = np.concatenate(list(laps))
+            names = [stage.name for stage in manifest.graph.stages]
+            fired = [tuple(name for name, there in zip(names, row) if there) for row in rows["fired"]]
+            if not is_adaptive(schedule):
+                found.unforeseen += sum(a != b for a, b in zip(fired, foreseen(bundle, schedule, footage, rows.size)))
+            counted = ~rows["seam"] & (np.arange(rows.size) >= WARM_UP)
+            found.turns[-1] += latencies_of(rows[counted]).tolist()
+            found.fired += [one for one, there in zip(fired, counted) if there]
+
+
+def foreseen(bundle: Bundle, schedule: Schedule, footage: Footage, frames: int) -> list[tuple[str, ...]]:
+    """Stages that fire by the reference executor, frame by frame."""
+    executor = ScriptedExecutor(bundle.manifest.graph, schedule, lambda stage, frame: False)
+    found = []
+    for frame in itertools.islice(footage.laps(), frames):
+        if frame.restart:
+            executor.reset()
+        found.append(executor.step(None, sequence=frame.sequence, pts_us=frame.pts_us).fired)
+    return found
 
 
 def is_adaptive(schedule: Schedule) -> bool:

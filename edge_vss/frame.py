@@ -62,6 +62,8 @@ class Frame:
     """CLOCK_MONOTONIC when the camera took the picture, or when it was due; 0 = not known."""
     suspect: tuple[str, ...] = ()
     """Why the picture may not show the scene, of ``SUSPECT``."""
+    restart: bool = False
+    """The stream begins anew with this frame: the state is reset, time and sequence may start again."""
 
     def __post_init__(self) -> None:
         if self.format not in get_args(PixelFormat):

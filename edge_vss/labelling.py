@@ -21,7 +21,7 @@ from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
 from edge_vss.run_stats import RunStats
 from edge_vss.runtime import Labelled, Loop, LoopSource, Pipeline
-from edge_vss.sinks import Sink, open_sink
+from edge_vss.sinks import Sink, check_kind, open_sink
 from edge_vss.variants import check_variant
 
 __all__ = ["OpenRun", "check_outputs", "label_frames", "open_run"]
@@ -95,11 +95,13 @@ def check_outputs(bundle: str | Path, source: str, outputs: Sequence[str]) -> No
 
     Raises:
         BadInput: One line that names the output and what it would overwrite.
+        WrongUsage: One of them can name no output.
     """
     played = Path(source.removeprefix("file://")).expanduser()
     pictures = played if played.is_dir() else played.parent if glob.has_magic(source) else None
     seen: set[Path] = set()
     for target in outputs:
+        check_kind(target)
         path = Path(target)
         place = path.resolve()
         folder = place.parent if path.suffix else place

@@ -18,16 +18,17 @@ import numpy as np
 
 from edge_vss.data.colour import to_rgb
 from edge_vss.data.video import VideoWriter, write_png
-from edge_vss.errors import BadInput
+from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.frame import Frame
 from edge_vss.places import make_folder
 
 if TYPE_CHECKING:
     from edge_vss.runtime import Result
 
-__all__ = ["LabelFolder", "LabelMemory", "OverlayVideo", "Sink", "open_sink"]
+__all__ = ["LabelFolder", "LabelMemory", "OverlayVideo", "Sink", "check_kind", "open_sink"]
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".gif")
+KINDS = f"a video ({', '.join(VIDEO_SUFFIXES)}), a folder, a pattern such as x/*.png, or shm:NAME"
 OVERLAY_ALPHA = 0.55
 DIGITS = "%06d"
 
@@ -174,8 +175,10 @@ def open_sink(
 
     Raises:
         BadInput: The place cannot be written, or its kind is not known.
+        WrongUsage: Nothing could be written there.
     """
     first = next(iter(outputs))
+    check_kind(target)
     if target.startswith("shm:"):
         name = target.removeprefix("shm:")
         return LabelMemory(name, output=first, colours=outputs[first], height=height, width=width)
@@ -188,11 +191,20 @@ def open_sink(
     if suffix == ".png":
         return LabelFolder(path.parent, pattern=_file_pattern(path.name, target), outputs=list(outputs))
     if path.is_file() or (suffix and not path.is_dir() and not target.endswith("/")):
-        known = ", ".join(VIDEO_SUFFIXES)
-        raise BadInput(
-            f"{target}: unknown kind of output; want a video ({known}), a folder, or a pattern such as x/*.png"
-        )
+        raise BadInput(f"{target}: unknown kind of output; want {KINDS}")
     return LabelFolder(path, pattern=f"{DIGITS}.png", outputs=list(outputs))
+
+
+def check_kind(target: str) -> None:
+    """Refuse what can name no output at all.
+
+    Raises:
+        WrongUsage: It is empty, or a video that ends like a folder.
+    """
+    if not target.strip():
+        raise WrongUsage(f"--output is empty; want {KINDS}")
+    if target.endswith("/") and Path(target).suffix.lower() in VIDEO_SUFFIXES:
+        raise WrongUsage(f"--output {target} ends like a folder and is named like a video; leave out the last /")
 
 
 def _file_pattern(name: str, target: str) -> str:

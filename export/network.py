@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_vss import graph as graphs
-from edge_vss.errors import BadInput
+from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.executor import StageFunction
 from edge_vss.export.torch_stage import export_module
 from edge_vss.graph import Graph, stage_order
@@ -53,11 +53,11 @@ def export_network(
 
 
 def network_graph(network: StagedNetwork, height: int, width: int) -> Graph:
-    """The graph of a network at one input size; BadInput where the size does not suit it."""
+    """The graph at one input size; BadInput: the size does not suit the network; WrongUsage: it suits none."""
     stride = network.stride
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
         limit = f"sides up to {MAX_SIDE} and at most {MAX_PIXELS} pixels in all, multiples of {stride}"
-        raise BadInput(f"input size {height}x{width} is too large; want {limit}, such as 4096x4096")
+        raise WrongUsage(f"input size {height}x{width} is too large; want {limit}, such as 4096x4096")
     if height < 1 or width < 1 or height % stride or width % stride:
         down, right = (max(stride, round(side / stride) * stride) for side in (height, width))
         raise BadInput(f"input size {height}x{width}: want multiples of {stride}, the nearest is {down}x{right}")

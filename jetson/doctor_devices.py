@@ -127,7 +127,7 @@ def examine_acceleration(root: Path, board: Board) -> Iterator[Check]:
     library = ctypes.util.find_library("nvinfer")
     yield gpu if gpu.ok or board.is_jetson else Check(name="gpu", ok=False, found=f"{NOT_AVAILABLE}: {gpu.found}")
     for check in (
-        _cuda(root),
+        _cuda(root, board.is_jetson or gpu.ok),
         Check(
             name="tensorrt library",
             ok=bool(library),
@@ -159,8 +159,8 @@ def _asked(name: str, look: Callable[[], str]) -> Check:
         return Check(name=name, ok=False, found=found, fix=fix)
 
 
-def _cuda(root: Path) -> Check:
-    """The toolkit, as it says itself."""
+def _cuda(root: Path, serves: bool) -> Check:
+    """The toolkit, as it says itself; without a GPU that answers (``serves``) it is of no use."""
     try:
         version = json.loads(read_text(root / "usr/local/cuda/version.json") or "{}")["cuda"]["version"]
     except (ValueError, KeyError, TypeError):
@@ -168,4 +168,6 @@ def _cuda(root: Path) -> Check:
     runtime = ctypes.util.find_library("cudart")
     found = ", ".join(filter(None, (version, runtime))) or NOT_AVAILABLE
     fix = "" if found != NOT_AVAILABLE else "sudo apt-get install nvidia-jetpack (on a PC: NVIDIA's CUDA toolkit)"
+    if not fix and not serves:
+        return Check(name="cuda", ok=False, found=f"{found}, of no use without a GPU")
     return Check(name="cuda", ok=not fix, found=found, fix=fix)

@@ -78,7 +78,7 @@ class Loop:
 
     Args:
         source: Frames in order, or a native source.
-        queue: Labelled frames that may wait, 1..3.
+        queue: Labelled frames that may wait, 1..3; 0 = none is handed on, and ``records`` tell what there was.
         limit: End after this many; None = the source's own end.
         realtime: Hand a file's frames on when their time has come.
         kept: Newest frames whose times are kept.
@@ -128,13 +128,8 @@ class Loop:
 
     def _take(self) -> tuple[int, Frame, Result] | None:
         taken: Any = False
-        try:
-            while taken is False:
-                taken = self._native.next(SLICE_MS)
-        except Exception:
-            if self._feeder and self._feeder.failure:
-                raise self._feeder.failure from None  # the source's own words
-            raise
+        while taken is False:
+            taken = self._next(SLICE_MS)
         if taken is None:
             return None
         slot, frame, result = taken
@@ -144,6 +139,22 @@ class Loop:
             Frame(suspect=tuple(name for bit, name in SUSPECT.items() if suspect & bit), **frame),
             result_of(result),
         )
+
+    def _next(self, timeout_ms: int) -> Any:
+        try:
+            return self._native.next(timeout_ms)
+        except Exception:
+            if self._feeder and self._feeder.failure:
+                raise self._feeder.failure from None  # the source's own words
+            raise
+
+    def wait(self, timeout_ms: int) -> bool:
+        """Let a loop without a queue work for so long; False where it has ended.
+
+        Raises:
+            Exception: What ended it, where that was not the end of the source.
+        """
+        return self._next(timeout_ms) is False
 
     def stats(self) -> LoopStats:
         """What it has seen so far; from any thread."""
@@ -172,8 +183,10 @@ class Loop:
 
         Returns:
             The number of the first one, and columns: ``sequence``, ``pts_us``, ``captured_ns``, ``done_ns``, ``fired``
-            and ``flags`` (bits), ``age_frames``, ``age_ms``, ``latency_ms``, ``pre_ms``, ``engines_ms``, ``post_ms``
-            (n,), and ``stage_ms`` (n, stages) float32.
+            and ``flags`` (bits), ``age_frames``, ``age_ms``, ``latency_ms``, ``pre_ms``, ``engines_ms``, ``post_ms``,
+            ``pre_begin_ms``, ``post_begin_ms``, ``waited_ms``, ``schedule`` (place among the bundle's, one more for a
+            label map that was used again) and ``restart`` (n,); ``stage_ms``, ``stage_begin_ms`` and ``change``
+            (below 0: none) (n, stages) float32.
         """
         frames = int(self._native.stats()["frames"])
         begin, columns = self._native.records(first, max(0, min(count, frames - first)))

@@ -260,7 +260,7 @@ def result_of(found: dict[str, Any]) -> Result:
     )
 
 
-def native_frame(frame: Frame) -> tuple[int, int, int, list[NDArray[np.uint8]], int, int, int, int, int, int]:
+def native_frame(frame: Frame) -> tuple[int, int, int, list[NDArray[np.uint8]], int, int, int, int, int, int, bool]:
     """The arguments that stand for a frame in the extension."""
     return (
         FORMATS[frame.format],
@@ -273,6 +273,7 @@ def native_frame(frame: Frame) -> tuple[int, int, int, list[NDArray[np.uint8]], 
         frame.sequence,
         frame.captured_ns,
         sum(bit for bit, name in SUSPECT.items() if name in frame.suspect),
+        frame.restart,
     )
 
 

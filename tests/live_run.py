@@ -49,12 +49,13 @@ class LiveRun:
         size: tuple[int, int] = (96, 128),
         interval_s: float = 0.01,
         limit: int | None = None,
+        deadline_ms: float = 0.0,
         observe: Callable[[RunStats], None] = lambda stats: None,
         **options: Any,
     ) -> None:
         self._size, self._interval_s, self._limit = size, interval_s, limit
         self._stop = threading.Event()
-        self.pipeline = Pipeline(bundle, threads=1)
+        self.pipeline = Pipeline(bundle, threads=1, deadline_ms=deadline_ms)
         options = {"environment": {}, "root": Path("/nowhere"), **options}
         try:
             self.preview = Preview(parse_address(address), self.pipeline.info, **options)

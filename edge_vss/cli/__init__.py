@@ -3,6 +3,22 @@
 Nothing but Typer and Rich is imported before a verb is called.
 """
 
-from edge_vss.cli.app import main
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; see ``edge_vss.cli.app.main``. An interrupt is answered from the first moment on."""
+    try:
+        from edge_vss.cli.app import main as run
+
+        return run(arguments)
+    except KeyboardInterrupt:
+        print("edge-vss: interrupted", file=sys.stderr)
+        return INTERRUPTED

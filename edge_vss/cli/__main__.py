@@ -2,6 +2,6 @@
 
 import sys
 
-from edge_vss.cli.app import main
+from edge_vss.cli import main
 
 sys.exit(main())

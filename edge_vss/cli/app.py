@@ -16,6 +16,7 @@ import typer
 
 from edge_vss import __version__
 from edge_vss.cli import (
+    INTERRUPTED,
     build,
     calibrate,
     compare,
@@ -37,7 +38,6 @@ from edge_vss.errors import EdgeVssError, WrongUsage, shortened
 
 __all__ = ["app", "main"]
 
-INTERRUPTED = 130
 TRAINING_MODULES = ("torch", "onnx", "onnxscript", "onnxslim", "safetensors", "scipy", "cv2", "tomli")
 
 app = typer.Typer(
@@ -137,18 +137,46 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _verb_called() -> str:
+    """``edge-vss VERB``, as far as the command line has it."""
+    called, commands = ["edge-vss"], typer.main.get_command(app)
+    for argument in Report.arguments:
+        known = getattr(commands, "commands", {})
+        if argument not in known:
+            break
+        called.append(argument)
+        commands = known[argument]
+    return " ".join(called)
+
+
+def _refused_value(error: BaseException) -> str:
+    """Which option got what, and what Typer says of it; "" where the error is not about a value that was given."""
+    options: Sequence[str] = getattr(getattr(error, "param", None), "opts", ())
+    given = ""
+    for word, following in zip(Report.arguments, [*Report.arguments[1:], ""]):
+        name, equals, value = word.partition("=")
+        if name in options:
+            given = value if equals else following
+    said = str(getattr(error, "message", "")).rstrip(".")
+    if not given or not said.startswith("Input should be"):
+        return ""
+    if given.lower().lstrip("+-") == "nan":
+        return f"{options[0]} wants a number, got {given!r}"
+    return f"{options[0]} {given}: {said[0].lower()}{said[1:]}"
+
+
 def _explain(error: BaseException) -> tuple[int, str]:
     """Exit code and line of a failure."""
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return INTERRUPTED, "interrupted"
     if isinstance(error, WrongUsage):
-        return 2, f"{error}; see: edge-vss --help"
+        return 2, f"{error}; see: {_verb_called()} --help"
     if isinstance(error, EdgeVssError):
         return error.exit_code, str(error)
     if hasattr(error, "format_message"):  # click's own, which some versions of Typer carry inside
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "edge-vss"
-        message = str(error.format_message()).rstrip(".")
+        message = _refused_value(error) or str(error.format_message()).rstrip(".")
         return 2, f"{message}; see: {where} --help" if message else ""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAINING_MODULES:
         return 1, f"this needs {error.name}, which is not installed; pip install 'edge-vss[train]'"

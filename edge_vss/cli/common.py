@@ -32,6 +32,7 @@ __all__ = [
     "Report",
     "ThreadsOption",
     "drop_stdout",
+    "log_lines",
     "make_table",
     "parse_numbers",
     "parse_size",
@@ -45,6 +46,8 @@ LIMIT = 1e6
 NUMBER = re.compile(r"-|nan|[-+]?[\d,.]+(e[-+]?\d+)?( ?[%M])?")
 LINE_EVERY_S, SIGN_EVERY_S = 2.0, 60.0
 """Shortest time between two lines of progress, where what is being done changed, and where it did not."""
+FIRST_SIGN_S = 10.0
+"""Until the first line of work without an end."""
 FILE_WIDTH = 200
 """Columns of tables that go into a file or a pipe, where nothing says how wide it is."""
 
@@ -229,6 +232,23 @@ class _Lines:
         elif now_s - self._last_s >= (LINE_EVERY_S if doing != self._doing else SIGN_EVERY_S):
             print(f"{self._what}: {share:4.0%}  {doing}", file=sys.stderr, flush=True)
             self._doing, self._last_s = doing, now_s
+
+
+@contextmanager
+def log_lines(what: str) -> Iterator[Callable[[Callable[[], str]], None]]:
+    """Signs of life of work without an end, for log files: the first one soon, then one a minute.
+
+    Yields what is called at every step, with a function that words a line.
+    """
+    due_s = time.monotonic() + FIRST_SIGN_S
+
+    def say(word: Callable[[], str]) -> None:
+        nonlocal due_s
+        if time.monotonic() >= due_s:
+            due_s = time.monotonic() + SIGN_EVERY_S
+            print(f"{what}: {word()}", file=sys.stderr, flush=True)
+
+    yield say
 
 
 @contextmanager

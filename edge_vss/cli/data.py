@@ -14,7 +14,9 @@ from edge_vss.errors import EdgeVssError
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Make data: generated street video with exact labels, or frames labelled by a network.", no_args_is_help=True
+    help="Make data: generated street video with exact labels, or frames labelled by a network.\n\n"
+    "Example: [bold]edge-vss data generate street/ --clips 8 --seed 1 --json -[/bold]",
+    no_args_is_help=True,
 )
 
 

@@ -17,6 +17,15 @@ from edge_vss.cli.common import (
     make_table,
     share_bar,
 )
+from edge_vss.cli.loop_options import (
+    CameraFpsOption,
+    CameraSizeOption,
+    DeadlineOption,
+    FastOption,
+    FlipOption,
+    GstPipelineOption,
+    camera_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,22 +51,23 @@ def profile(
         float, typer.Option(min=0.1, max=3600, metavar="S", help="Longest warm-up; it ends when the machine settled.")
     ] = 60.0,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many, however short the time.")] = None,
-    deadline_ms: Annotated[
-        float | None, typer.Option("--deadline-ms", min=0.001, help="Count frames with a higher latency.")
-    ] = None,
+    deadline_ms: DeadlineOption = 0.0,
     mlperf: Annotated[
         bool, typer.Option("--mlperf", help="MLPerf's single stream: at least 600 s, frame after frame.")
     ] = False,
-    as_fast_as_possible: Annotated[
-        bool, typer.Option("--as-fast-as-possible", help="Do not wait for the capture times of the frames.")
-    ] = False,
+    as_fast_as_possible: FastOption = False,
+    camera_size: CameraSizeOption = None,
+    camera_fps: CameraFpsOption = 0.0,
+    flip: FlipOption = 0,
+    gst_pipeline: GstPipelineOption = None,
     json: JsonOption = None,
 ) -> None:
     """Measure latency and power of a bundle, and say whether the figures can be trusted.
 
-    An idle baseline, then a warm-up until stage times and temperatures settle, then the measurement. A source that is
-    short begins again, with a reset; frames at the seam do not count. Latency counts from the moment a frame was due;
-    with --as-fast-as-possible it is service time. Ctrl-C ends the measurement; what was measured is kept.
+    An idle baseline, then a warm-up until stage times and temperatures settle, then the measurement, played by the
+    loop of run. A source that is short begins again, with a reset; frames at the seam do not count. Latency counts
+    from the moment a frame was due; with --as-fast-as-possible it is service time. Ctrl-C ends the measurement; what
+    was measured is kept.
 
     Example: [bold]edge-vss profile street.bundle drive.mp4 -o profile --schedule adaptive[/bold]
     """
@@ -82,6 +92,7 @@ def profile(
         deadline_ms=deadline_ms,
         frames=frames,
         mlperf=mlperf,
+        camera=camera_options(camera_size, camera_fps, flip, gst_pipeline),
     )
     with share_bar("profile") as progress:
         measured = measure(bundle, source, options, progress)

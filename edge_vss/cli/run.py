@@ -19,14 +19,22 @@ from edge_vss.cli.common import (
     PrecisionOption,
     Report,
     ThreadsOption,
+    log_lines,
     make_table,
-    parse_size,
     show_bar,
+)
+from edge_vss.cli.loop_options import (
+    CameraFpsOption,
+    CameraSizeOption,
+    DeadlineOption,
+    FastOption,
+    FlipOption,
+    GstPipelineOption,
+    camera_options,
 )
 from edge_vss.cli.preview_option import PreviewOption
 
 if TYPE_CHECKING:
-    from edge_vss.data.cameras import CameraOptions
     from edge_vss.run_stats import RunStats
 
 __all__ = ["run"]
@@ -42,12 +50,7 @@ def run(
     backend: BackendOption = "auto",
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = 0,
-    deadline_ms: Annotated[
-        float,
-        typer.Option(
-            "--deadline-ms", min=0.0, max=1e6, help="Take cheaper schedules of the ladder to keep within this; 0: none."
-        ),
-    ] = 0.0,
+    deadline_ms: DeadlineOption = 0.0,
     output: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,20 +60,11 @@ def run(
     ] = None,
     preview: PreviewOption = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,
-    as_fast_as_possible: Annotated[
-        bool, typer.Option("--as-fast-as-possible", help="Do not wait for the capture times of the frames.")
-    ] = False,
-    camera_size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Of a camera, before flipping; default 720x1280.")
-    ] = None,
-    camera_fps: Annotated[float, typer.Option(min=0, max=1000, help="Of a camera; default 30.")] = 0.0,
-    flip: Annotated[
-        int, typer.Option(min=0, max=7, help="Of a camera, nvvidconv's numbers: 1 left, 2 upside down, 3 right.")
-    ] = 0,
-    gst_pipeline: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="A GStreamer pipeline that ends in an appsink; SOURCE then only names it."),
-    ] = None,
+    as_fast_as_possible: FastOption = False,
+    camera_size: CameraSizeOption = None,
+    camera_fps: CameraFpsOption = 0.0,
+    flip: FlipOption = 0,
+    gst_pipeline: GstPipelineOption = None,
     json: JsonOption = None,
 ) -> None:
     """Label the frames of a source on the native runtime.
@@ -98,7 +92,7 @@ def run(
         threads=threads,
         deadline_ms=deadline_ms,
         outputs=output or (),
-        camera=_camera(camera_size, camera_fps, flip, gst_pipeline),
+        camera=camera_options(camera_size, camera_fps, flip, gst_pipeline),
     ) as opened:
         info = opened.pipeline.info
         stages = tuple(name for name, _ in info.stages)
@@ -131,18 +125,16 @@ def run(
         _print(report, {**stats.as_dict(), **facts}, opened.targets)
 
 
-def _camera(size: str | None, fps: float, flip: int, pipeline: str | None) -> CameraOptions:
-    from edge_vss.data.cameras import CameraOptions
-
-    height, width = parse_size(size) if size else (0, 0)
-    return CameraOptions(height=height, width=width, fps=fps, flip_method=flip, pipeline=pipeline)
-
-
 @contextmanager
 def _live_table(title: str) -> Iterator[Callable[[RunStats], None]]:
-    """A table on stderr that follows the run; nothing where stderr is not a terminal."""
+    """A table on stderr that follows the run; where stderr is no terminal, a line now and then."""
     if not show_bar():
-        yield lambda stats: None
+        with log_lines("run") as say:
+
+            def tell(stats: RunStats) -> None:
+                say(lambda: _line(stats))
+
+            yield tell
         return
     with Live(console=Console(stderr=True), refresh_per_second=8, transient=True) as live:
 
@@ -151,6 +143,17 @@ def _live_table(title: str) -> Iterator[Callable[[RunStats], None]]:
                 live.update(_lamps(title, stats))
 
         yield observe
+
+
+def _line(stats: RunStats) -> str:
+    from edge_vss.run_stats import percentiles
+
+    latency = percentiles(list(stats.latency_ms)[-512:])
+    dropped = sum(stats.dropped.values())
+    return (
+        f"{stats.frames} frames, {stats.fps:.1f} per second, latency p50 {latency['p50']:.1f} ms, "
+        f"p99 {latency['p99']:.1f} ms" + (f", {dropped} dropped" if dropped else "")
+    )
 
 
 def _lamps(title: str, stats: RunStats) -> Table:

@@ -103,11 +103,15 @@ function draw(stats) {
   put("age", String(stats.age_frames.now), stats.age_frames.now === 1 ? "frame" : "frames");
   at("age-sub").textContent = `mean ${number(stats.age_frames.mean, 2)}, max ${stats.age_frames.max}`;
   drawStages(stats);
+  drawLadder(stats);
   drawChart();
   drawPower(stats.power);
   pairs("dropped", Object.entries(stats.dropped).map(([why, n]) => [why, count(n)]), "none");
   pairs("flags", Object.entries(stats.flags).map(([flag, n]) =>
     [stats.flags_now.some((now) => now.split(":")[0] === flag) ? `${flag} (now)` : flag, count(n)]), "none");
+  at("why").hidden = Object.keys(stats.reasons).length === 0;
+  pairs("reasons", Object.entries(stats.reasons).map(([flag, last]) =>
+    [flag, `${last.why} (frame ${count(last.sequence)})`]), "");
   drawLegend(stats.outputs);
   const viewers = stats.preview.connections;
   at("foot").textContent = `${count(stats.frames)} frames labelled · ${viewers} connection${viewers === 1 ? "" : "s"}`;
@@ -125,6 +129,16 @@ function drawStages(stats) {
     return row;
   });
   at("stages").replaceChildren(...rows);
+}
+
+// Which schedule is played: under a deadline the rung of the ladder that the governor takes.
+function drawLadder(stats) {
+  const played = stats.recent.schedule, shares = new Map();
+  for (const name of played) shares.set(name, (shares.get(name) ?? 0) + 1);
+  at("schedule").textContent = stats.schedule_now === null ? "" : `schedule ${stats.schedule_now}`;
+  at("ladder").hidden = shares.size < 2 && !(played.length && stats.schedule_now !== stats.schedule);
+  at("ladder").textContent = `of the newest ${played.length} frames: ` + [...shares].sort((a, b) => b[1] - a[1])
+    .map(([name, n]) => `${name} ${number((100 * n) / played.length, 0)} %`).join(", ");
 }
 
 function drawLegend(outputs) {
@@ -258,7 +272,7 @@ function tellPointed() {
   }
   const fired = recent.fired[place].map((stage) => Object.keys(stages)[stage]);
   at("reading").textContent = `frame ${count(recent.sequence[place])}: ${milliseconds(recent.latency_ms[place])} ms, ` +
-    (fired.length ? `fired ${fired.join(", ")}` : "nothing fired");
+    (fired.length ? `fired ${fired.join(", ")}` : "nothing fired") + `, schedule ${recent.schedule[place]}`;
 }
 
 at("chart").addEventListener("pointermove", (event) => {

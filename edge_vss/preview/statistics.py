@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_vss.jetson.power import PowerSampler
 from edge_vss.run_stats import RunStats, percentiles
-from edge_vss.runtime import PipelineInfo
+from edge_vss.runtime import PipelineInfo, Result
 
 __all__ = ["RECENT", "StatsBoard", "power_figures"]
 
@@ -34,6 +34,7 @@ class _Seen:
     latency_ms: float
     fired: tuple[str, ...]
     stage_ms: Mapping[str, float]
+    schedule: str
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,20 @@ class StatsBoard:
         self._info, self._clock = info, clock
         self._stages = [name for name, _ in info.stages]
         self._recent: deque[_Seen] = deque(maxlen=RECENT)
-        self._gathered = _Gathered([], _counts(RunStats(stages=tuple(self._stages)), self._stages))
+        self._reasons: dict[str, dict[str, Any]] = {}
+        self._gathered = _Gathered([], {**_counts(RunStats(stages=tuple(self._stages)), self._stages), "reasons": {}})
 
     def note(self, stats: RunStats) -> None:
         """Called by the loop after every frame; all of them, since any rule which to look at would favour some."""
         result, now_s = stats.last, self._clock()
         if result is None:
             return
-        self._recent.append(_Seen(now_s, result.sequence, result.latency_ms, result.fired, result.stage_ms))
-        self._gathered = _Gathered(list(self._recent), _counts(stats, self._stages))
+        self._recent.append(
+            _Seen(now_s, result.sequence, result.latency_ms, result.fired, result.stage_ms, result.schedule)
+        )
+        for flag, why in _reasons(result).items():
+            self._reasons[flag] = {"why": why, "sequence": result.sequence}
+        self._gathered = _Gathered(list(self._recent), {**_counts(stats, self._stages), "reasons": dict(self._reasons)})
 
     def figures(self) -> dict[str, Any]:
         """The keys that ``docs/preview.md`` lists, those of power, classes and the page itself left out."""
@@ -80,6 +86,7 @@ class StatsBoard:
         return {
             "bundle": info.name,
             "schedule": info.schedule,
+            "schedule_now": recent[-1].schedule if recent else None,
             "backend": info.backend,
             "backend_version": info.backend_version,
             "precision": info.precision,
@@ -94,6 +101,7 @@ class StatsBoard:
                 "sequence": [seen.sequence for seen in recent],
                 "latency_ms": [round(seen.latency_ms, 3) for seen in recent],
                 "fired": [[self._stages.index(stage) for stage in seen.fired] for seen in recent],
+                "schedule": [seen.schedule for seen in recent],
             },
         }
 
@@ -119,6 +127,12 @@ def _counts(stats: RunStats, stages: list[str]) -> dict[str, Any]:
         "fired": {stage: stats.fired[stage] for stage in stages},
         "stage_age": dict(last.stage_age_frames) if last else {},
     }
+
+
+def _reasons(result: Result) -> dict[str, str]:
+    """Flag -> why the newest frame has it, for those that come with a reason."""
+    suspect = {"suspect": ", ".join(result.suspect)} if result.suspect else {}
+    return {**result.reasons, **suspect}
 
 
 def _rate(recent: list[_Seen]) -> float | None:

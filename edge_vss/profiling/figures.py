@@ -107,7 +107,14 @@ def _figures(report: Mapping[str, Any]) -> Table:
     ]
     if deadline:
         missed = "–" if deadline["share"] is None else f"{deadline['misses']} missed, {deadline['share']:.2%}"
-        rows.insert(3, (f"deadline {deadline['ms']:g} ms", missed))
+        played = ", ".join(f"{name} {share:.1%}" for name, share in deadline["schedules"].items())
+        rows[3:3] = [
+            (f"deadline {deadline['ms']:g} ms", missed),
+            ("because of it", f"{deadline['degraded']} degraded, {deadline['late']} late"),
+            ("schedules played", played or "–"),
+        ]
+    if report["fallbacks"]:
+        rows.append(("fallbacks", f"{report['fallbacks']}: an engine failed, {report['variant']} took over"))
     if report["dropped"]:
         rows.append(("dropped", ", ".join(f"{reason} {count}" for reason, count in report["dropped"].items())))
     if report["flags"]:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import queue
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_vss.data.sources import FrameSource
-from edge_vss.errors import BadInput
+from edge_vss.errors import BadInput, EdgeVssError
 from edge_vss.frame import Frame
-from edge_vss.playing import Played, play
-from edge_vss.runtime import Pipeline
+from edge_vss.profiling.recorder import Rows, rows_of
+from edge_vss.runtime import Loop, LoopStats, Pipeline
 
-__all__ = ["Footage", "PlayedOn", "frame_bytes", "open_footage", "play_laps"]
+__all__ = ["Footage", "Laps", "frame_bytes", "open_footage"]
 
 HELD_BYTES = 256 << 20
 """Frames are decoded before the measurement where they fit into this."""
-AHEAD = 4
-"""Frames decoded ahead of the loop, where a source is too long to be held."""
-
-
-@dataclass(frozen=True)
-class PlayedOn:
-    """A frame of one of the laps."""
-
-    played: Played
-    lap: int
-    seam: bool
-    """Among the first frames after a reset, which fire all that is needed."""
+LOOK_EVERY_MS, KEPT_FRAMES = 50, 1 << 14
+"""How often the loop is looked at, and how many frames it may label in between."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +42,24 @@ class Footage:
         """Memory of the held frames."""
         return sum(frame_bytes(frame) for frame in self.held or ())
 
-    def lap(self) -> Iterable[Frame]:
-        """The frames once more, from the beginning."""
-        if self.live:
-            return self.source
-        frames = self.held if self.held is not None else _ahead(self.source)
-        return frames if self.pace == 1 else (replace(frame, pts_us=frame.pts_us * self.pace) for frame in frames)
+    def laps(self) -> Iterator[Frame]:
+        """The frames again and again, each lap with a restart."""
+        for lap in itertools.count():
+            frames = self.source if self.held is None else self.held
+            index = -1
+            for index, frame in enumerate(frames):
+                restart = lap > 0 and index == 0
+                if restart or self.pace > 1 or frame.captured_ns:
+                    # What a file says of its camera is long past; here a frame is captured when it is due.
+                    yield replace(frame, pts_us=frame.pts_us * self.pace, restart=restart, captured_ns=0)
+                else:
+                    yield frame
+            if index < 0:
+                raise BadInput("the source has no frame any more")
 
     def slower(self, pace: int) -> Footage:
         """The same frames with longer intervals; a camera has none but its own."""
         return replace(self, pace=pace)
-
-    def dropped(self) -> dict[str, int]:
-        """Reason -> frames that a camera gave up on since it was opened; a file drops none."""
-        return self.source.dropped()
 
 
 def frame_bytes(frame: Frame) -> int:
@@ -99,53 +95,64 @@ def open_footage(source: FrameSource, wanted: int) -> Footage:
     return Footage(source, held)
 
 
-def play_laps(
-    pipeline: Pipeline, footage: Footage, *, realtime: bool, seam_frames: int, first_lap: int = 0
-) -> Iterator[PlayedOn]:
-    """Play the frames again and again, until nobody asks for more. This is the one place where frames are played.
+class Laps:
+    """Plays footage on the native loop, again and again until it is closed: the loop of ``run``, without its outputs.
 
-    Capture times of a lap count from its first frame, so that the time to begin again is nobody's latency.
+    Iterate to get the frames that were labelled meanwhile, as rows. Capture times of a lap count from its first frame,
+    so that the time to begin again is nobody's latency.
 
     Args:
+        realtime: Frames come when they are due; else the next one comes when the last one is done.
         seam_frames: Frames of a lap that belong to its seam.
+        limit: Frames to label in all.
     """
-    for lap in itertools.count(first_lap):
+
+    def __init__(
+        self, pipeline: Pipeline, footage: Footage, *, realtime: bool, seam_frames: int, limit: int | None = None
+    ) -> None:
         pipeline.reset()
-        laps = play(pipeline, footage.lap(), realtime=realtime, live=footage.live)
-        for index, played in enumerate(laps):
-            yield PlayedOn(played, lap, index < seam_frames)
+        frames: Iterable[Frame] = footage.source if footage.live else footage.laps()
+        self._loop = Loop(
+            pipeline, frames, queue=0, limit=limit, realtime=realtime and not footage.live, kept=KEPT_FRAMES
+        )
+        self._seam_frames = seam_frames
+        self._seen = 0
+        self._lap, self._place = 0, 0
 
+    def __iter__(self) -> Iterator[Rows]:
+        goes_on = True
+        while goes_on:
+            goes_on = self._loop.wait(LOOK_EVERY_MS)
+            first, columns = self._loop.records(self._seen)
+            count = columns["sequence"].size
+            if first > self._seen:
+                raise EdgeVssError(f"{first - self._seen} frames went by before they were looked at")
+            self._seen += count
+            if count:
+                lap, seam = self._where(columns["restart"] != 0)
+                yield rows_of(columns, lap=lap, seam=seam)
 
-def _ahead(source: FrameSource) -> Iterator[Frame]:
-    """Frames of a source, decoded by a thread beside the loop."""
-    waiting: queue.Queue[Frame | BaseException | None] = queue.Queue(AHEAD)
-    stop = threading.Event()
+    def _where(self, restart: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Lap of each frame that follows, and whether it belongs to the lap's seam."""
+        counts = np.arange(restart.size)
+        lap = self._lap + np.cumsum(restart)
+        begun = np.maximum.accumulate(np.where(restart, counts, -1 - self._place - counts.size))
+        place = np.where(begun >= 0, counts - begun, self._place + counts)
+        self._lap, self._place = int(lap[-1]), int(place[-1]) + 1
+        return lap, place < self._seam_frames
 
-    def put(item: Frame | BaseException | None) -> bool:
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
+    def stats(self) -> LoopStats:
+        """What the loop has counted so far."""
+        return self._loop.stats()
 
-    def decode() -> None:
-        try:
-            for frame in source:
-                if not put(replace(frame, planes=tuple(plane.copy() for plane in frame.planes))):
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
+    def close(self) -> None:
+        """End the loop and what decodes for it."""
+        self._loop.close()
 
-    thread = threading.Thread(target=decode, name="edge-vss-decode", daemon=True)
-    thread.start()
-    try:
-        while (item := waiting.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+    def __enter__(self) -> Laps:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -6,7 +6,6 @@ pictures ask for. Neither can be told from one schedule, so every profile also p
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.bundle import Manifest
-from edge_vss.profiling.laps import Footage, play_laps
-from edge_vss.profiling.recorder import Recorder
+from edge_vss.profiling.laps import Footage, Laps
+from edge_vss.profiling.recorder import Rows
 from edge_vss.runtime import Pipeline
 from edge_vss.schedule import Adaptive, Never, Schedule
 
-__all__ = ["lanes_of", "measure_prices", "parts_of", "seam_frames_of", "sequential_schedule"]
+__all__ = ["engine_digests", "lanes_of", "measure_prices", "parts_of", "seam_frames_of", "sequential_schedule"]
 
 FRAMES, LEAST_FRAMES, SECONDS = 120, 24, 3.0
 """Of one measurement of times: as many frames as these seconds hold, within limits."""
@@ -53,7 +52,14 @@ def sequential_schedule(manifest: Manifest) -> Schedule | None:
     )
 
 
-def parts_of(rows: NDArray[Any], stages: tuple[str, ...]) -> dict[str, Any]:
+def engine_digests(manifest: Manifest, variant: str) -> dict[str, str]:
+    """Stage -> sha256 of the engine file that a variant runs; stages that are host operations have none."""
+    found = next((one for one in manifest.variants if one.name == variant), None)
+    engines = found.engines if found else {}
+    return {stage: manifest.files[engine.file].sha256 for stage, engine in engines.items() if engine.file}
+
+
+def parts_of(rows: Rows, stages: tuple[str, ...]) -> dict[str, Any]:
     """Mean times of the parts of a frame, ms; stages that never fired are left out."""
     fired = {stage: rows["fired"][:, place] for place, stage in enumerate(stages)}
     steps_s = np.diff(rows["begin_s"])
@@ -74,12 +80,12 @@ def parts_of(rows: NDArray[Any], stages: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _pre_and_engines_ms(rows: NDArray[Any]) -> NDArray[np.float64]:
+def _pre_and_engines_ms(rows: Rows) -> NDArray[np.float64]:
     """From the first to the last of both."""
     return np.asarray(rows["post_begin_ms"], np.float64)
 
 
-def _rest_ms(rows: NDArray[Any]) -> NDArray[np.float64]:
+def _rest_ms(rows: Rows) -> NDArray[np.float64]:
     """What the loop adds around a frame's pre-processing, engines and post-processing."""
     return np.asarray((rows["end_s"] - rows["begin_s"]) * 1000 - rows["post_begin_ms"] - rows["post_ms"], np.float64)
 
@@ -106,13 +112,13 @@ def measure_prices(
     stages = tuple(stage.name for stage in manifest.graph.stages)
     own = 1 if realtime else 0
 
-    def record(name: str, count: int, frames: int, pace: int) -> NDArray[Any]:
-        recorder, seam = Recorder(stages, frames), seam_frames_of(manifest, manifest.schedule(name))
-        with open_pipeline(name, count) as pipeline:
-            laps = play_laps(pipeline, footage.slower(pace or 1), realtime=pace > 0, seam_frames=seam)
-            for item in itertools.islice(laps, frames):
-                recorder.add(item.played, lap=item.lap, seam=item.seam)
-        return recorder.rows()
+    def record(name: str, count: int, frames: int, pace: int) -> Rows:
+        seam, paced = seam_frames_of(manifest, manifest.schedule(name)), footage.slower(pace or 1)
+        with (
+            open_pipeline(name, count) as pipeline,
+            Laps(pipeline, paced, realtime=pace > 0, seam_frames=seam, limit=frames) as laps,
+        ):
+            return np.concatenate(list(laps))
 
     def timed(name: str, count: int, pace: int) -> dict[str, Any]:
         progress(f"times of {name} on {count} thread{'s' if count > 1 else ''}")
@@ -138,7 +144,7 @@ def measure_prices(
     return {"alone": alone, "beside": beside, "firings": firings}
 
 
-def firing_pattern(rows: NDArray[Any], stages: tuple[str, ...], adaptive: tuple[str, ...]) -> dict[str, str]:
+def firing_pattern(rows: Rows, stages: tuple[str, ...], adaptive: tuple[str, ...]) -> dict[str, str]:
     """Adaptive stage -> "1" where it fired, "0" where it rested, per frame; frames at seams are left out."""
     counted = rows[~rows["seam"]]
     return {

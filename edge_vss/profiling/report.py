@@ -15,6 +15,7 @@ from edge_vss.profiling.rules import Latencies
 from edge_vss.profiling.series import latencies_of, over_time, power_trace, samples
 from edge_vss.profiling.session import Measurement
 from edge_vss.profiling.validity import FOREIGN_CORES, judge, judge_conclusive
+from edge_vss.runtime.pipeline import FLAGS
 
 __all__ = ["FORMAT", "build_report"]
 
@@ -46,6 +47,7 @@ def build_report(measured: Measurement) -> dict[str, Any]:
         "backend_version": info.backend_version,
         "precision": info.precision,
         "variant": info.variant,
+        "engines": measured.engines,
         **trust,
         "null_because": null_because,
         "environment": describe_environment(measured.board, watched, info, options.root),
@@ -75,6 +77,7 @@ def _trust(measured: Measurement, counted: NDArray[Any], no_power: str | None) -
         power=no_power,
         realtime=options.paced and not measured.live,
         foreign_idle=idle is not None and idle > FOREIGN_CORES,
+        fallbacks=measured.fallbacks,
     )
     seconds = measured.span_s[1] - measured.span_s[0]
     # As long as was asked for, where frames were asked for.
@@ -104,6 +107,7 @@ def _counts(measured: Measurement, counted: NDArray[Any]) -> dict[str, Any]:
         "seams": int(np.unique(rows["lap"][rows["seam"]]).size),
         "seconds": seconds,
         "dropped": measured.dropped,
+        "fallbacks": measured.fallbacks,
         "damage": measured.damage,
         "fps": measured.frames / seconds if seconds > 0 else 0.0,
         "flags": measured.flags,
@@ -123,7 +127,7 @@ def _times(measured: Measurement, counted: NDArray[Any], latencies: Latencies) -
             for name, estimate in latencies.estimates.items()
         },
         "jitter_ms": _jitter(values_ms),
-        "deadline": _deadline(values_ms, options.deadline_ms),
+        "deadline": _deadline(measured, counted, values_ms) if options.deadline_ms else None,
         "service_ms": Latencies.of((counted["end_s"] - counted["begin_s"]) * 1000).as_dict(),
         "lateness_ms": None if np.isnan(counted["due_s"]).any() else _lateness(counted),
         "kernels": {name: Latencies.of(counted[f"{name}_ms"]).as_dict() for name in ("pre", "post")},
@@ -153,11 +157,20 @@ def _jitter(latency_ms: NDArray[np.float64]) -> dict[str, float | None]:
     return {"mean_step": float(np.abs(np.diff(latency_ms)).mean()), "std": float(latency_ms.std(ddof=1))}
 
 
-def _deadline(latency_ms: NDArray[np.float64], deadline_ms: float | None) -> dict[str, Any] | None:
-    if deadline_ms is None:
-        return None
+def _deadline(measured: Measurement, counted: NDArray[Any], latency_ms: NDArray[np.float64]) -> dict[str, Any]:
+    """Misses, and what was done to avoid them: how often which schedule was played."""
+    deadline_ms = measured.options.deadline_ms
     missed = latency_ms > deadline_ms
-    return {"ms": deadline_ms, "misses": int(missed.sum()), "share": _share(missed)}
+    names = (*measured.schedules, "reuse")
+    shares = {name: _share(counted["schedule"] == place) or 0.0 for place, name in enumerate(names)}
+    bits = {name: bit for bit, name in FLAGS.items()}
+    return {
+        "ms": deadline_ms,
+        "misses": int(missed.sum()),
+        "share": _share(missed),
+        **{name: int(np.count_nonzero(counted["flags"] & np.uint32(bits[name]))) for name in ("late", "degraded")},
+        "schedules": {name: share for name, share in shares.items() if share},
+    }
 
 
 def _share(mask: NDArray[np.bool_]) -> float | None:
@@ -241,7 +254,8 @@ def _prices(measured: Measurement, counted: NDArray[Any], stages: tuple[str, ...
     if not counted.size:
         return prices
     wake_ms = np.where(counted["waited_s"] > 0, (counted["begin_s"] - counted["due_s"]) * 1000, np.nan)
-    prices["own"] = parts_of(counted, stages)
+    if not measured.options.deadline_ms:
+        prices["own"] = parts_of(counted, stages)
     prices["wake_ms"] = float(np.nanmean(wake_ms)) if np.isfinite(wake_ms).any() else 0.0
     if measured.info.schedule in prices["firings"]:  # the whole run says more than a few frames
         adaptive = tuple(prices["firings"][measured.info.schedule])

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
 
 from edge_vss.bundle import Manifest, load_bundle
+from edge_vss.data.cameras import CameraOptions
 from edge_vss.data.sources import open_source
 from edge_vss.jetson.board import Board, read_board
 from edge_vss.jetson.power import PowerSampler, PowerTrace, find_power
-from edge_vss.profiling.laps import Footage, open_footage, play_laps
+from edge_vss.profiling.laps import Footage, Laps, open_footage
 from edge_vss.profiling.monitor import Monitor, Watched, memory_high_water_mib
-from edge_vss.profiling.pricing import measure_prices, seam_frames_of
-from edge_vss.profiling.recorder import MAX_FRAMES, Recorder
+from edge_vss.profiling.pricing import engine_digests, measure_prices, seam_frames_of
+from edge_vss.profiling.recorder import MAX_FRAMES, Recorder, Rows
 from edge_vss.profiling.rules import MLPERF_S
 from edge_vss.profiling.warm_up import STRETCH_FRAMES, STRETCH_S, Settling, WarmUp
 from edge_vss.runtime import Pipeline, PipelineInfo
@@ -48,8 +49,9 @@ class ProfileOptions:
     """Longest warm-up; it ends when times and temperatures have settled."""
     realtime: bool = True
     """Frames come at their capture times; else the next one comes when the last one is done."""
-    deadline_ms: float | None = None
-    """Frames with a higher latency are counted."""
+    deadline_ms: float = 0.0
+    """Cheaper schedules of the ladder are taken to keep within this; 0 = none."""
+    camera: CameraOptions = field(default_factory=CameraOptions)
     frames: int | None = None
     """Stop after this many counted frames, however short the time."""
     mlperf: bool = False
@@ -78,7 +80,7 @@ class Measurement:
     source: str
     info: PipelineInfo
     board: Board
-    rows: NDArray[Any]
+    rows: Rows
     """Of a recorder: kept frames of the measurement, seams included."""
     frames: int
     """Measured, forgotten ones and seams included."""
@@ -100,7 +102,13 @@ class Measurement:
     macs: dict[str, int]
     damage: dict[str, float]
     dropped: dict[str, int]
-    """Reason -> frames that a camera gave up on during the measurement."""
+    """Reason -> frames given up on during the measurement."""
+    fallbacks: int
+    """Engines that failed, so that another variant took over, the warm-up included."""
+    schedules: tuple[str, ...]
+    """Of the bundle, in its order."""
+    engines: dict[str, str]
+    """Stage -> sha256 of its engine."""
     prices: dict[str, Any]
     interrupted: bool
 
@@ -119,13 +127,18 @@ def measure(bundle: str | Path, source: str, options: ProfileOptions, progress: 
     check_variant(loaded, options.backend, options.precision)
     manifest, sensors = loaded.manifest, find_power(options.root)
 
-    def open_pipeline(schedule: str | None, threads: int) -> Pipeline:
+    def open_pipeline(schedule: str | None, threads: int, deadline_ms: float = 0.0) -> Pipeline:
         return Pipeline(
-            bundle, schedule=schedule, backend=options.backend, precision=options.precision, threads=threads
+            bundle,
+            schedule=schedule,
+            backend=options.backend,
+            precision=options.precision,
+            threads=threads,
+            deadline_ms=deadline_ms,
         )
 
     with ExitStack() as stack:
-        frames = stack.enter_context(open_source(source))
+        frames = stack.enter_context(open_source(source, camera=options.camera))
         monitor = stack.enter_context(Monitor(options.root))
         sampler = stack.enter_context(PowerSampler(sensors)) if sensors else None
         idle_span_s = _idle(options.idle_s, progress)
@@ -133,16 +146,17 @@ def measure(bundle: str | Path, source: str, options: ProfileOptions, progress: 
         progress("decoding", 0.0)
         footage = open_footage(frames, round((options.wanted_s + options.warm_up_s) * frames.fps) + 1)
         begun_s = time.monotonic()
-        pipeline = stack.enter_context(open_pipeline(options.schedule, options.threads))
+        pipeline = stack.enter_context(open_pipeline(options.schedule, options.threads, options.deadline_ms))
         load_ms = (time.monotonic() - begun_s) * 1000
-        seam_frames = seam_frames_of(manifest, manifest.schedule(pipeline.info.schedule))
+        played = (pipeline.info.schedule, *(manifest.ladder if options.deadline_ms else ()))
+        seam_frames = max(seam_frames_of(manifest, manifest.schedule(name)) for name in played)
         run = _Run(pipeline, footage, options, monitor, seam_frames, progress)
         run.play()
         if sampler:
             sampler.sample()  # so that samples reach to the end of the measurement
         seen = monitor.watched(), sampler.trace() if sampler else None, memory_high_water_mib()
         prices: dict[str, Any] = {"alone": {}, "beside": None, "firings": {}}
-        if not run.interrupted:
+        if not run.interrupted and not options.deadline_ms:  # what a deadline mixes is no schedule to price by
             prices = measure_prices(
                 manifest,
                 pipeline.info.threads,
@@ -176,62 +190,73 @@ class _Run:
         progress: Progress,
     ) -> None:
         self._pipeline, self._footage, self._options, self._monitor = pipeline, footage, options, monitor
-        info = pipeline.info
         self._seam_frames, self._progress = seam_frames, progress
         kept = min(options.max_frames, int((options.wanted_s + options.warm_up_s) * FASTEST_FPS) + 1024)
-        self.recorder = Recorder([name for name, _ in info.stages], kept)
+        self.recorder = Recorder(len(pipeline.info.stages), kept)
         self.warm_up = WarmUp(0.0, 0, False)
         self.first_frame_ms = 0.0
         self.span_s = (0.0, 0.0)
         self.dropped: dict[str, int] = {}
+        self.fallbacks = 0
         self.interrupted = False
+        self._warming, self._counted = True, 0
+        self._settling, self._stretch, self._stretch_s, self._started_s = Settling(), 0, 0.0, 0.0
 
     def play(self) -> None:
         """Play until enough was measured, or someone interrupts: then what there is is kept."""
-        options, recorder = self._options, self.recorder
-        settling, started_s = Settling(), time.monotonic()
-        stretch, stretch_s = 0, 0.0
-        warming, counted, dropped_before = True, 0, dict[str, int]()
-        laps = play_laps(self._pipeline, self._footage, realtime=options.paced, seam_frames=self._seam_frames)
-        try:
-            for item in laps:
-                played = item.played
-                if not recorder.added and warming:
-                    self.first_frame_ms = (played.end_s - played.begin_s) * 1000
-                    stretch_s = played.end_s
-                recorder.add(played, lap=item.lap, seam=item.seam)
-                if warming:
-                    length_s = played.end_s - stretch_s
-                    if length_s < STRETCH_S or recorder.added - stretch < STRETCH_FRAMES:
-                        continue
-                    rows = recorder.rows()[stretch - recorder.added :]
-                    stretch, stretch_s = recorder.added, played.end_s
-                    settled = settling.add(rows[~rows["seam"]], self._temperatures())
-                    passed_s = played.end_s - started_s
-                    self._progress("warm-up", 0.0)
-                    if settled or passed_s >= options.warm_up_s:
-                        self.warm_up = WarmUp(passed_s, recorder.added, settled)
-                        recorder.clear()
-                        self._monitor.sample()
-                        warming = False
-                        self.span_s = (time.monotonic(), time.monotonic())
-                        dropped_before = self._footage.dropped()
-                    continue
-                counted += not item.seam
-                self.span_s = (self.span_s[0], played.end_s)
-                passed_s = played.end_s - self.span_s[0]
-                self._progress("measuring", 0.95 * passed_s / options.wanted_s)
-                if passed_s >= options.wanted_s or counted == options.frames:
-                    break
-        except KeyboardInterrupt:
-            if warming or not counted:
-                raise
-            self.interrupted = True
-        finally:
-            laps.close()  # type: ignore[attr-defined]  # a generator
-            dropped = self._footage.dropped()
-            self.dropped = {why: n for why, m in dropped.items() if (n := m - dropped_before.get(why, 0))}
+        self._started_s = time.monotonic()
+        before: dict[str, int] = {}
+        with Laps(self._pipeline, self._footage, realtime=self._options.paced, seam_frames=self._seam_frames) as laps:
+            try:
+                for rows in laps:
+                    if not self._warming:
+                        if self._count(rows):
+                            break
+                    elif self._warm(rows):
+                        before = laps.stats().dropped
+            except KeyboardInterrupt:
+                if self._warming or not self._counted:
+                    raise
+                self.interrupted = True
+            found = laps.stats()
+            self.fallbacks = found.fallbacks
+            self.dropped = {why: n for why, m in found.dropped.items() if (n := m - before.get(why, 0))}
         self._monitor.sample()
+
+    def _warm(self, rows: Rows) -> bool:
+        """Frames of the warm-up; True where they were the last ones."""
+        recorder = self.recorder
+        if not recorder.added:
+            self.first_frame_ms = float(rows["end_s"][0] - rows["begin_s"][0]) * 1000
+            self._stretch_s = float(rows["end_s"][0])
+        recorder.extend(rows)
+        end_s, count = float(rows["end_s"][-1]), recorder.added - self._stretch
+        self._progress("warm-up", 0.0)
+        if end_s - self._stretch_s < STRETCH_S or count < STRETCH_FRAMES:
+            return False
+        newest = recorder.rows()[-count:]
+        self._stretch, self._stretch_s = recorder.added, end_s
+        settled = self._settling.add(newest[~newest["seam"]], self._temperatures())
+        if not settled and end_s - self._started_s < self._options.warm_up_s:
+            return False
+        self.warm_up = WarmUp(end_s - self._started_s, recorder.added, settled)
+        recorder.clear()
+        self._monitor.sample()
+        self._warming, self.span_s = False, (end_s, end_s)
+        return True
+
+    def _count(self, rows: Rows) -> bool:
+        """Frames of the measurement; True where it has enough. What came after those that were wanted is left out."""
+        options = self._options
+        counted = self._counted + np.cumsum(~rows["seam"])
+        enough = rows["end_s"] - self.span_s[0] >= options.wanted_s
+        if options.frames is not None:
+            enough |= counted >= options.frames
+        last = int(enough.argmax()) if enough.any() else rows.size - 1
+        self.recorder.extend(rows[: last + 1])
+        self._counted, self.span_s = int(counted[last]), (self.span_s[0], float(rows["end_s"][last]))
+        self._progress("measuring", min(0.95, 0.95 * (self.span_s[1] - self.span_s[0]) / options.wanted_s))
+        return bool(enough.any())
 
     def _temperatures(self) -> dict[str, float]:
         states = self._monitor.watched().states
@@ -273,6 +298,9 @@ class _Run:
             macs={stage.name: stage.macs for stage in manifest.graph.stages},
             damage=self._footage.source.damage.as_dict(),
             dropped=self.dropped,
+            fallbacks=self.fallbacks,
+            schedules=tuple(schedule.name for schedule in manifest.schedules),
+            engines=engine_digests(manifest, self._pipeline.info.variant),
             prices=prices,
             interrupted=self.interrupted,
         )

@@ -18,7 +18,7 @@ from edge_vss.errors import BadInput
 from edge_vss.executor import ScriptedExecutor
 from edge_vss.profiling.frame_model import IMAGE
 from edge_vss.profiling.prices import Prices
-from edge_vss.profiling.pricing import seam_frames_of
+from edge_vss.profiling.pricing import engine_digests, seam_frames_of
 from edge_vss.profiling.rules import Latencies
 from edge_vss.schedule import Adaptive, Schedule
 
@@ -79,9 +79,14 @@ def check_match(report: Mapping[str, Any], manifest: Manifest) -> None:
         raise BadInput(
             f"the report is of a bundle with stages {', '.join(theirs)}, this one has {', '.join(ours)}; profile it"
         )
+    if report.get("deadline"):
+        raise BadInput("the report was made under a deadline, which mixes schedules; profile without --deadline-ms")
     known = [schedule.name for schedule in manifest.schedules]
     if report.get("schedule") not in known:
         raise BadInput(f"the report is of schedule {report.get('schedule')!r}, which this bundle lacks; profile it")
+    timed = report.get("engines")  # not in reports of old
+    if isinstance(timed, Mapping) and timed != engine_digests(manifest, str(report.get("variant"))):
+        raise BadInput("the report is of other engines than this bundle has; profile it")
     if report.get("bundle") != manifest.name:
         raise BadInput(f"the report is of bundle {report.get('bundle')!r}, this one is {manifest.name!r}; profile it")
 

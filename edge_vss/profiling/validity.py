@@ -40,7 +40,14 @@ class Verdict:
 
 
 def judge(
-    rows: NDArray[Any], watched: Watched, warm_up: WarmUp, *, power: str | None, realtime: bool, foreign_idle: bool
+    rows: NDArray[Any],
+    watched: Watched,
+    warm_up: WarmUp,
+    *,
+    power: str | None,
+    realtime: bool,
+    foreign_idle: bool,
+    fallbacks: int = 0,
 ) -> Verdict:
     """Look for everything that makes a run invalid.
 
@@ -48,6 +55,7 @@ def judge(
         rows: Counted frames of a recorder.
         power: Why there is no energy; None = there is.
         foreign_idle: Whether other programs were busy during the idle baseline.
+        fallbacks: How often an engine failed and another variant took over.
     """
     verdict = Verdict()
     needed = frames_needed(0.90)
@@ -55,6 +63,8 @@ def judge(
         verdict.both(f"{rows.size} frames are too few: p90 needs {needed}; measure longer")
     if not warm_up.settled:
         verdict.both(f"stage times or temperatures had not settled after {warm_up.seconds:.1f} s of warm-up")
+    if fallbacks:
+        verdict.both("an engine failed, and another variant took over")
     _neighbours(watched, verdict)
     _clocks(watched.states, verdict)
     _temperatures(watched.states, verdict)

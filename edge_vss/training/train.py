@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,8 @@ from edge_vss.training.teacher import load_teacher
 
 __all__ = ["TrainOptions", "TrainResult", "frames_of", "train"]
 
-
 RANGE_BATCHES, RANGE_SEED = 8, 0
+_LOG = logging.getLogger("edge_vss")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,9 @@ def train(
         "seed": options.seed,
         "config": msgspec.to_builtins(config),
     }
+    resumes = options.resume and (options.out / RESUME).exists()
+    if options.resume and not resumes:
+        _LOG.warning("%s: holds no resume point; training starts afresh", options.out)
     loop = Loop(
         network=network,
         store=store,
@@ -140,7 +144,7 @@ def train(
         identity=hashlib.sha256(msgspec.json.encode(provenance, order="sorted")).hexdigest(),
         teacher=teacher,
         adversary=adversary,
-        resume=options.resume and (options.out / RESUME).exists(),
+        resume=resumes,
         progress=progress,
     )
     best = loop.run()

@@ -49,9 +49,9 @@ class Feed {
   // True: taken; False: still full; None: nobody reads any more.
   std::optional<bool> push(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes,
                            uint32_t matrix, uint32_t range, int64_t pts_us, uint64_t sequence, int64_t captured_ns,
-                           uint32_t suspect, uint32_t timeout_ms) {
+                           uint32_t suspect, bool restart, uint32_t timeout_ms) {
     const evss_frame frame =
-        frame_over(format, height, width, planes, matrix, range, pts_us, sequence, captured_ns, suspect);
+        frame_over(format, height, width, planes, matrix, range, pts_us, sequence, captured_ns, suspect, restart);
     evss_status status;
     {
       nb::gil_scoped_release release;
@@ -107,15 +107,16 @@ nb::dict dict_of_frame(const evss_frame& frame, nb::handle owner) {
   found["range"] = frame.range == EVSS_FULL ? "full" : "limited";
   found["captured_ns"] = frame.captured_ns;
   found["suspect"] = frame.suspect;
+  found["restart"] = frame.restart != 0;
   return found;
 }
 
-template <class Value>
-nb::object column(size_t count, const std::vector<evss_frame_record>& records, Value evss_frame_record::* field) {
-  auto* values = new Value[count ? count : 1];
+template <class Value, class Record>
+nb::object column(const std::vector<Record>& records, std::initializer_list<size_t> shape, Value Record::* field) {
+  auto* values = new Value[records.size() + 1];
   nb::capsule owner(values, [](void* address) noexcept { delete[] static_cast<Value*>(address); });
-  for (size_t i = 0; i < count; ++i) values[i] = records[i].*field;
-  return nb::cast(nb::ndarray<nb::numpy, Value>(values, {count}, owner));
+  for (size_t i = 0; i < records.size(); ++i) values[i] = records[i].*field;
+  return nb::cast(nb::ndarray<nb::numpy, Value>(values, shape, owner));
 }
 
 class Loop {
@@ -196,24 +197,35 @@ class Loop {
     stats.struct_size = sizeof stats;
     raise_if_failed(evss_loop_get_stats(loop_, &stats));
     std::vector<evss_frame_record> rows(count);
-    auto* times = new float[count * stats.num_stages + 1];
-    nb::capsule owner(times, [](void* address) noexcept { delete[] static_cast<float*>(address); });
-    raise_if_failed(evss_loop_records(loop_, &first, &count, rows.data(), times));
+    std::vector<evss_stage_record> stages(count * stats.num_stages);
+    raise_if_failed(evss_loop_records(loop_, &first, &count, rows.data(), stages.data()));
+    rows.resize(count);
+    stages.resize(count * stats.num_stages);
     nb::dict found;
-    found["sequence"] = column(count, rows, &evss_frame_record::sequence);
-    found["pts_us"] = column(count, rows, &evss_frame_record::pts_us);
-    found["captured_ns"] = column(count, rows, &evss_frame_record::captured_ns);
-    found["done_ns"] = column(count, rows, &evss_frame_record::done_ns);
-    found["suspect"] = std::vector<uint64_t>(stats.suspect, stats.suspect + 8);
-    found["fired"] = column(count, rows, &evss_frame_record::fired);
-    found["flags"] = column(count, rows, &evss_frame_record::flags);
-    found["age_frames"] = column(count, rows, &evss_frame_record::age_frames);
-    found["age_ms"] = column(count, rows, &evss_frame_record::age_ms);
-    found["latency_ms"] = column(count, rows, &evss_frame_record::latency_ms);
-    found["pre_ms"] = column(count, rows, &evss_frame_record::pre_ms);
-    found["engines_ms"] = column(count, rows, &evss_frame_record::engines_ms);
-    found["post_ms"] = column(count, rows, &evss_frame_record::post_ms);
-    found["stage_ms"] = nb::cast(nb::ndarray<nb::numpy, float>(times, {count, stats.num_stages}, owner));
+    const auto frames = [&](const char* name, auto field) { found[name] = column(rows, {count}, field); };
+    const auto parts = [&](const char* name, auto field) {
+      found[name] = column(stages, {count, stats.num_stages}, field);
+    };
+    frames("sequence", &evss_frame_record::sequence);
+    frames("pts_us", &evss_frame_record::pts_us);
+    frames("captured_ns", &evss_frame_record::captured_ns);
+    frames("done_ns", &evss_frame_record::done_ns);
+    frames("fired", &evss_frame_record::fired);
+    frames("flags", &evss_frame_record::flags);
+    frames("age_frames", &evss_frame_record::age_frames);
+    frames("age_ms", &evss_frame_record::age_ms);
+    frames("latency_ms", &evss_frame_record::latency_ms);
+    frames("pre_ms", &evss_frame_record::pre_ms);
+    frames("engines_ms", &evss_frame_record::engines_ms);
+    frames("post_ms", &evss_frame_record::post_ms);
+    frames("pre_begin_ms", &evss_frame_record::pre_begin_ms);
+    frames("post_begin_ms", &evss_frame_record::post_begin_ms);
+    frames("waited_ms", &evss_frame_record::waited_ms);
+    frames("schedule", &evss_frame_record::schedule_index);
+    frames("restart", &evss_frame_record::restart);
+    parts("stage_ms", &evss_stage_record::ms);
+    parts("stage_begin_ms", &evss_stage_record::begin_ms);
+    parts("change", &evss_stage_record::change);
     return nb::make_tuple(first, found);
   }
 

@@ -22,7 +22,7 @@ nb::object& error_types();
 /// A frame over the planes of arrays, which must outlive it.
 evss_frame frame_over(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes,
                       uint32_t matrix, uint32_t range, int64_t pts_us, uint64_t sequence, int64_t captured_ns,
-                      uint32_t suspect);
+                      uint32_t suspect, bool restart);
 /// A result as plain values. Label maps are copies, or views that keep `owner` alive where it is valid.
 nb::dict dict_of(const evss_result& result, nb::handle owner);
 
@@ -57,7 +57,7 @@ class Pipeline {
   evss_pipeline* handle() const { return handle_; }
   void close();
   bool try_send(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes, uint32_t matrix,
-                uint32_t range, int64_t pts_us, uint64_t sequence, int64_t captured_ns, uint32_t suspect);
+                uint32_t range, int64_t pts_us, uint64_t sequence, int64_t captured_ns, uint32_t suspect, bool restart);
   /// None where no frame was sent; a dict of plain values otherwise.
   nb::object receive();
   void finish() { raise_if_failed(evss_finish(handle_)); }

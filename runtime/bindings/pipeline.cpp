@@ -41,7 +41,7 @@ void raise_if_failed(evss_status status) {
 
 evss_frame frame_over(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes,
                       uint32_t matrix, uint32_t range, int64_t pts_us, uint64_t sequence, int64_t captured_ns,
-                      uint32_t suspect) {
+                      uint32_t suspect, bool restart) {
   evss_frame frame;
   evss_frame_init(&frame);
   frame.format = format;
@@ -53,6 +53,7 @@ evss_frame frame_over(uint32_t format, uint32_t height, uint32_t width, const st
   frame.sequence = sequence;
   frame.captured_ns = captured_ns;
   frame.suspect = suspect;
+  frame.restart = restart ? 1 : 0;
   for (size_t i = 0; i < planes.size() && i < 3; ++i) {
     frame.planes[i] = planes[i].data();
     frame.strides[i] = static_cast<uint32_t>(planes[i].stride(0));
@@ -136,9 +137,9 @@ void Pipeline::close() {
 
 bool Pipeline::try_send(uint32_t format, uint32_t height, uint32_t width, const std::vector<Plane>& planes,
                         uint32_t matrix, uint32_t range, int64_t pts_us, uint64_t sequence, int64_t captured_ns,
-                        uint32_t suspect) {
+                        uint32_t suspect, bool restart) {
   const evss_frame frame =
-      frame_over(format, height, width, planes, matrix, range, pts_us, sequence, captured_ns, suspect);
+      frame_over(format, height, width, planes, matrix, range, pts_us, sequence, captured_ns, suspect, restart);
   evss_status status;
   {
     nb::gil_scoped_release release;

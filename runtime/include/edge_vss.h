@@ -87,7 +87,7 @@ typedef struct evss_frame {
   uint64_t sequence;        /* counts camera frames, dropped ones included; strictly increasing between resets */
   int64_t captured_ns;      /* CLOCK_MONOTONIC when the camera took the picture, or when it was due; 0 = not known */
   uint32_t suspect;         /* evss_suspect: why the picture may not show the scene; 0 = nothing found */
-  uint32_t reserved;
+  uint32_t restart;         /* 1 = the stream begins anew with it: as if evss_reset() had been called before */
 } evss_frame;
 typedef enum evss_suspect {
   EVSS_SUSPECT_FROZEN = 1u << 0, /* the same bytes as the frame before, again and again */
@@ -189,9 +189,9 @@ typedef struct evss_result {
   int64_t captured_ns; /* of the frame, as it came: CLOCK_MONOTONIC, 0 = not known */
   int64_t done_ns;     /* CLOCK_MONOTONIC when the label maps were there */
   uint32_t suspect;    /* evss_suspect, of the frame */
-  uint32_t reserved;
-  const char* schedule; /* that was played: with a deadline one of the ladder's */
-  const char* reasons;  /* why it is degraded or late: "degraded: TEXT; late: TEXT"; "" where it is neither */
+  uint32_t schedule_index; /* of `schedule`, among evss_info's; num_schedules: the last label map was used again */
+  const char* schedule;    /* that was played: with a deadline one of the ladder's */
+  const char* reasons;     /* why it is degraded or late: "degraded: TEXT; late: TEXT"; "" where it is neither */
 } evss_result;
 /* Fills a result; set result->struct_size = sizeof(evss_result) first. EVSS_AGAIN: no frame was sent. */
 EVSS_API evss_status evss_receive(evss_pipeline* pipeline, evss_result* result);
@@ -209,8 +209,8 @@ EVSS_API evss_status evss_set_schedule(evss_pipeline* pipeline, const char* sche
  * the last label map again. With two threads and more a stage that is too dear for one frame runs in the background on
  * a thread of its own, on what it reads in the frame that starts it, and is used when it is done. No label map becomes
  * older than max_age frames (0 = the smallest max_age of the ladder's adaptive clocks, or 8): that goes before the
- * deadline. Frames that end after it are flagged late. 0 ms = no deadline. A deadline given in evss_options shares
- * the threads out between that stage and the others, and lets the others go first. */
+ * deadline. Frames that end after it are flagged late. 0 ms = no deadline. Under a deadline given in evss_options the
+ * threads of that stage take only the time that the others leave over. */
 EVSS_API evss_status evss_set_deadline(evss_pipeline* pipeline, double deadline_ms, uint32_t max_age);
 /* Copies the value a graph tensor had after the last frame. `bytes` must be its exact size as stored. */
 EVSS_API evss_status evss_read_tensor(evss_pipeline* pipeline, const char* tensor, void* out, size_t bytes);
@@ -371,12 +371,19 @@ typedef struct evss_frame_record {
   uint32_t age_frames; /* of the oldest label map */
   double age_ms;
   double latency_ms, pre_ms, engines_ms, post_ms;
+  double pre_begin_ms, post_begin_ms; /* as in evss_result */
+  double waited_ms;                   /* for the time of the frame, before it was taken */
+  uint32_t schedule_index;            /* as in evss_result */
+  uint32_t restart;                   /* of the frame */
 } evss_frame_record;
+typedef struct evss_stage_record {
+  float ms, begin_ms, change; /* as in evss_stage_result and evss_result */
+} evss_stage_record;
 /* Copies up to *count records of the frames from number *first on (0 = the loop's first), in order, from any thread;
- * what is no longer kept is left out. *first and *count become those of what was copied. `stage_ms` may be NULL, else
- * it has room for *count * num_stages numbers. */
+ * what is no longer kept is left out. *first and *count become those of what was copied. `stages` may be NULL, else
+ * it has room for *count * num_stages records, those of a frame one after the other. */
 EVSS_API evss_status evss_loop_records(evss_loop* loop, uint64_t* first, size_t* count, evss_frame_record* records,
-                                       float* stage_ms);
+                                       evss_stage_record* stages);
 
 /* ---- Shared memory --------------------------------------------------------------------------------------------- */
 

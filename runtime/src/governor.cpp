@@ -19,14 +19,16 @@ void RollingQuantile::add(double value) {
   values_[next_] = value;
   next_ = (next_ + 1) % kept_;
   count_ = std::min(count_ + 1, kept_);
-  std::array<double, kMost> sorted = values_;
-  const auto at = [&](size_t percent) {
-    const auto place = sorted.begin() + static_cast<std::ptrdiff_t>((count_ - 1) * percent / 100);
-    std::nth_element(sorted.begin(), place, sorted.begin() + static_cast<std::ptrdiff_t>(count_));
-    return *place;
-  };
   middle_ = at(50);
   high_ = at(99);
+}
+
+double RollingQuantile::at(size_t percent) const {
+  if (count_ == 0) return 0.0;
+  std::array<double, kMost> sorted = values_;
+  const auto place = sorted.begin() + static_cast<std::ptrdiff_t>((count_ - 1) * percent / 100);
+  std::nth_element(sorted.begin(), place, sorted.begin() + static_cast<std::ptrdiff_t>(count_));
+  return *place;
 }
 
 Governor::Governor(const Graph& graph)
@@ -61,8 +63,10 @@ void Governor::learn_frame(double pre_ms, double post_ms, double latency_ms, boo
   pre_.add(pre_ms);
   if (labelled) post_.add(post_ms);
   const double expected = typical(fired);
-  // A frame without news takes the place of an old one, so that a bad spell is forgotten also where nothing fires.
-  const bool news = labelled && expected > 0.0 && (fired & ~warm_) == 0;
+  // A frame without news takes the place of an old one, so that a bad spell is forgotten also where nothing fires. One
+  // that could not be in time tells nothing: refreshes that max_age forces come after a rest, when threads sleep and
+  // caches are cold, and would keep a governor that rests from ever trying again.
+  const bool news = labelled && choice_.fits && expected > 0.0 && (fired & ~warm_) == 0;
   excess_.add(news ? latency_ms / expected : excess_.middle());
 }
 
@@ -112,13 +116,29 @@ bool Governor::weigh(int rung, Clockwork& clockwork, const Background& backgroun
   return false;
 }
 
+// The richest rung that fits.
+bool Governor::search(Clockwork& clockwork, const std::vector<Schedule>& schedules, const Background& background) {
+  const int rungs = static_cast<int>(deadline_.ladder.size());
+  for (int rung = 0; rung < rungs; ++rung) {
+    const Schedule& schedule = schedules[static_cast<size_t>(deadline_.ladder[static_cast<size_t>(rung)])];
+    if (!clockwork.plan(schedule, deadline_.max_age) || !weigh(rung, clockwork, background)) continue;
+    rests_ = (clockwork.firing() & output_writers_) == 0;
+    return true;
+  }
+  return false;
+}
+
 const Governor::Choice& Governor::choose(Clockwork& clockwork, const std::vector<Schedule>& schedules,
                                          const Background& background) {
   const int rungs = static_cast<int>(deadline_.ladder.size());
-  bool found = false;
-  for (int rung = 0; rung < rungs && !found; ++rung) {
-    const Schedule& schedule = schedules[static_cast<size_t>(deadline_.ladder[static_cast<size_t>(rung)])];
-    found = clockwork.plan(schedule, deadline_.max_age) && weigh(rung, clockwork, background);
+  beyond_ = excess_.high();
+  bool found = search(clockwork, schedules, background);
+  if (found && rests_ && background.candidates()) {
+    // Label maps that rest end in a refresh that is late for certain, one frame in max_age + 1. What goes on beside a
+    // stage in the background is the better choice as long as it is late less often than that.
+    const Choice resting = choice_;
+    beyond_ = excess_.at(static_cast<size_t>(100 * deadline_.max_age / (deadline_.max_age + 1)));
+    if (!search(clockwork, schedules, background) || rests_) choice_ = resting;
   }
   if (!found) {
     // A refresh that cannot wait is late in any case: then it is the richest one, which is used for long. Otherwise the

@@ -16,6 +16,8 @@ class RollingQuantile {
   void add(double value);
   double middle() const { return middle_; }  // 0 of nothing
   double high() const { return high_; }      // about the 99th of 100
+  /// Of 100; 0 of nothing.
+  double at(size_t percent) const;
   bool empty() const { return count_ == 0; }
 
  private:
@@ -61,7 +63,8 @@ class Governor {
  private:
   bool weigh(int rung, Clockwork& clockwork, const Background& background);
   double typical(StageMask stages) const;
-  double foreseen(StageMask stages) const { return typical(stages) * excess_.high(); }
+  double foreseen(StageMask stages) const { return typical(stages) * beyond_; }
+  bool search(Clockwork& clockwork, const std::vector<Schedule>& schedules, const Background& background);
   bool fits(double foreseen_ms, int level) const;
 
   const Graph& graph_;
@@ -71,6 +74,8 @@ class Governor {
   std::vector<RollingQuantile> stages_;
   RollingQuantile pre_, post_;
   RollingQuantile excess_;  // of a frame's time over the typical times of what it did: 1 = as expected
+  double beyond_ = 1.0;     // how far beyond the typical a frame is taken to go
+  bool rests_ = false;      // the choice uses the last label maps again
   int level_ = 0;           // of the frame before: twice the rung, and one more with a stage in the background
 };
 

@@ -76,8 +76,8 @@ void Pipeline::load(size_t first_variant) {
     lanes += static_cast<int>(
         std::count(schedules[first].signal_delayed.begin(), schedules[first].signal_delayed.end(), true));
   }
+  // One in the background does not: its threads take the time that the others leave over.
   const StageMask yielding = yielding_stages(manifest.graph, schedules, options_, threads_);
-  if (yielding) lanes = std::max(lanes, 2);
   const std::vector<int> slots = slots_needed(manifest.graph, schedules);
   schedules.push_back(resting(manifest.graph));
   auto stages =
@@ -204,6 +204,7 @@ evss_status Pipeline::send(const evss_frame& given, std::string* why) {
   const double begin = now_ms();
   const evss_frame frame = completed(given);
   const char* reason = frame_problem(given);
+  if (!reason && frame.restart) reset();
   if (!reason && seen_ && frame.pts_us <= last_pts_us_) reason = "pts_us must increase";
   if (!reason && seen_ && frame.sequence <= last_sequence_) reason = "sequence must increase";
   if (reason) {
@@ -385,6 +386,7 @@ void Pipeline::fill_result(const evss_frame& frame, double begin_ms) {
 void Pipeline::judge() {
   reasons_[0] = 0;
   result_.schedule = scheduler_->schedule().name.c_str();
+  result_.schedule_index = static_cast<uint32_t>(scheduler_->current());
   result_.reasons = reasons_;
   Governor& governor = scheduler_->governor();
   if (!governor.on()) return;

@@ -28,6 +28,7 @@ class Scheduler {
   void set_deadline(const Deadline& deadline, bool background);
   Governor& governor() { return governor_; }
   const Schedule& schedule() const { return schedules_[current_]; }
+  size_t current() const { return current_; }
   void reset();
   /// Where the picture lies in the network's input, as (top, left, bottom, right) shares in [0, 1].
   void set_valid(double top, double left, double bottom, double right);

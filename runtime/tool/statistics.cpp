@@ -61,15 +61,15 @@ std::string as_json(evss_loop* loop, const evss_source& source, const evss_info&
   uint64_t first = 0;
   size_t count = static_cast<size_t>(stats.frames);
   std::vector<evss_frame_record> records(count);
-  std::vector<float> stage_ms(count * stats.num_stages);
-  evss_loop_records(loop, &first, &count, records.data(), stage_ms.data());
+  std::vector<evss_stage_record> parts(count * stats.num_stages);
+  evss_loop_records(loop, &first, &count, records.data(), parts.data());
   std::vector<double> latency;
   for (size_t i = 0; i < count; ++i) latency.push_back(records[i].latency_ms);
   Json stages = Json::object(), flags = Json::object();
   for (uint32_t s = 0; s < stats.num_stages; ++s) {
     std::vector<double> times;
     for (size_t i = 0; i < count; ++i) {
-      if (records[i].fired >> s & 1) times.push_back(static_cast<double>(stage_ms[i * stats.num_stages + s]));
+      if (records[i].fired >> s & 1) times.push_back(static_cast<double>(parts[i * stats.num_stages + s].ms));
     }
     std::sort(times.begin(), times.end());
     stages[info.stages[s].name] = {

@@ -73,7 +73,7 @@ def test_an_interrupted_profile_keeps_what_was_measured(
     def bar(what: str) -> Iterator[Callable[[str, float], None]]:
         def progress(doing: str, share: float) -> None:
             told.append(doing)
-            if told.count("measuring") == 20:
+            if told.count("measuring") == 4:
                 os.kill(os.getpid(), signal.SIGINT)
 
         yield progress
@@ -82,7 +82,7 @@ def test_an_interrupted_profile_keeps_what_was_measured(
     done = cli("profile", chain, STREET, "-o", tmp_path / "out", "--duration", 60, *FAST)
     assert done.code == 130, done.err
     report = read_report(tmp_path / "out" / "report.json")
-    assert 5 < report["frames"] <= 20 and not report["conclusive"]
+    assert report["frames"] > 5 and 0 < report["seconds"] < 10 and not report["conclusive"]
     assert any("interrupted" in reason for reason in report["inconclusive_because"])
     assert_one_line(cli("simulate", chain, "--profile", tmp_path / "out" / "report.json"), 3, "profile this bundle")
 

@@ -155,3 +155,14 @@ def test_a_user_outside_the_groups_is_told_which_to_join(tmp_path: Path) -> None
     check = json.loads(done.stdout)
     assert not check["ok"] and check["found"] == "in none of video, render, i2c"
     assert check["fix"].startswith("sudo usermod -aG video") and check["fix"].endswith("$USER, then log in again")
+
+
+def test_cuda_without_a_gpu_that_answers_is_not_called_ok(
+    tmp_path: Path, inspector: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_vss.jetson import doctor_devices
+
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: f"lib{name}.so.12" if name == "cudart" else None)
+    with_gpu, without = doctor_devices._cuda(tmp_path, True), doctor_devices._cuda(tmp_path, False)
+    assert with_gpu.ok and with_gpu.found == "libcudart.so.12"
+    assert not without.ok and "of no use without a GPU" in without.found and not without.fix

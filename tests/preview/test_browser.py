@@ -66,6 +66,17 @@ def test_the_picture_and_the_figures_follow_the_run(start: Start, browser: Brows
     assert browser.errors() == [] and outside(browser, run.preview.url) == []
 
 
+def test_what_the_governor_plays_and_why_is_shown(start: Start, browser: Browser) -> None:
+    run = start(interval_s=0.01, deadline_ms=1e-3)
+    browser.open(run.preview.url)
+    browser.wait_for(shown("schedule"), lambda text: text == "schedule reuse")
+    browser.wait_for(shown("ladder"), lambda text: "reuse" in text and "%" in text)
+    assert browser.run("document.querySelector('#ladder').checkVisibility()")
+    assert "degraded" in browser.run(shown("flags"))
+    assert "schedule reuse (frame" in browser.run(shown("reasons")) and "late" in browser.run(shown("reasons"))
+    assert browser.errors() == []
+
+
 def test_the_view_can_be_chosen(start: Start, browser: Browser) -> None:
     run = start(size=(240, 320), interval_s=0.02)
     browser.open(run.preview.url)

@@ -51,6 +51,18 @@ def test_the_rate_is_that_of_the_newest_seconds(start: Start) -> None:
     assert json.loads(run.ask().body)["fps_now"] == pytest.approx(measured, rel=0.25)
 
 
+def test_the_rung_of_the_ladder_and_the_reasons_of_flags_are_told(start: Start) -> None:
+    run = start(interval_s=0.002, deadline_ms=1e-3)  # nothing but the last label map is so quick
+    run.wait_frames(60)
+    found = json.loads(run.ask().body)
+    assert found["schedule"] == run.pipeline.info.schedule
+    assert {"reuse"} < set(found["recent"]["schedule"]) <= {"reuse", *run.pipeline.info.schedules}
+    assert found["schedule_now"] == found["recent"]["schedule"][-1]
+    assert found["reasons"]["degraded"]["why"] == "schedule reuse" and found["reasons"]["late"]["why"]
+    assert 0 <= found["reasons"]["late"]["sequence"] <= found["sequence"]
+    assert found["flags"]["degraded"] > 0
+
+
 def keys(value: dict[str, Any], depth: int = 0) -> set[str]:
     """Names of the figures; what is inside of named things (stages, reasons, rails, outputs) is left out."""
     found = set()

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from graphs import chain_graph, chain_graph_schedules
-from numpy.typing import NDArray
 from runtime.plain_bundles import write_plain_bundle
 
 from edge_vss.data.sources import FrameSource
 from edge_vss.frame import Frame
-from edge_vss.playing import Played
-from edge_vss.profiling.recorder import Recorder
-from edge_vss.runtime import Result
+from edge_vss.profiling.recorder import Recorder, Rows, row_type
 
 __all__ = ["STAGES", "chain_bundle", "picture", "played", "recorded", "source_of"]
 
@@ -51,37 +47,27 @@ def chain_bundle(folder: Path, sleep_ms: dict[str, float] | None = None, names: 
 
 def played(
     *, begin_s: float, ms: float, due_s: float | None = None, fired: Iterable[str] = STAGES, age_frames: int = 0
-) -> Played:
-    """A frame of four stages that took equally long."""
-    names = tuple(fired)
+) -> Rows:
+    """The row of a frame whose parts, those of stages that fired among them, took equally long."""
+    row, names = np.zeros(1, row_type(len(STAGES))), tuple(fired)
     each = ms / (len(names) + 2)
-    result = Result(
-        labels={},
-        sequence=0,
-        pts_us=0,
-        fired=names,
-        changes={},
-        age_frames={"logits": age_frames},
-        age_ms={"logits": age_frames * 10.0},
-        stage_age_frames={},
-        stage_ms=dict.fromkeys(names, each),
-        pre_ms=each,
-        engines_ms=each * len(names),
-        post_ms=each,
-        latency_ms=ms,
-        flags=(),
-        stage_begin_ms={name: each * (1 + place) for place, name in enumerate(names)},
-        pre_begin_ms=0.0,
-        post_begin_ms=each * (len(names) + 1),
-    )
-    return Played(picture(0), result, due_s, 0.0, begin_s, begin_s + ms / 1000)
+    row["due_s"] = np.nan if due_s is None else due_s
+    row["begin_s"], row["end_s"] = begin_s, begin_s + ms / 1000
+    row["pre_ms"], row["engines_ms"], row["post_ms"] = each, each * len(names), each
+    row["post_begin_ms"] = each * (len(names) + 1)
+    row["age_frames"], row["age_ms"], row["change"] = age_frames, age_frames * 10.0, np.nan
+    for place, name in enumerate(names):
+        stage = STAGES.index(name)
+        row["fired"][0, stage], row["stage_ms"][0, stage] = True, each
+        row["stage_begin_ms"][0, stage] = each * (1 + place)
+    return row
 
 
-def recorded(frames: Iterable[Played], seams: Iterable[int] = ()) -> NDArray[Any]:
+def recorded(frames: Iterable[Rows], seams: Iterable[int] = ()) -> Rows:
     """Rows of a recorder; frames of ``seams`` begin a lap."""
-    listed, lap, starts = list(frames), 0, set(seams)
-    recorder = Recorder(STAGES, len(listed))
-    for index, one in enumerate(listed):
-        lap += index in starts
-        recorder.add(one, lap=lap, seam=index in starts)
+    rows, starts = np.concatenate(list(frames)), sorted(seams)
+    recorder = Recorder(len(STAGES), rows.size)
+    rows["seam"][starts] = True
+    rows["lap"] = np.cumsum(rows["seam"])
+    recorder.extend(rows)
     return recorder.rows()

@@ -15,6 +15,7 @@ from edge_vss.errors import BadInput
 from edge_vss.executor import ScriptedExecutor
 from edge_vss.profiling.frame_model import IMAGE, FrameWork, engines_ms
 from edge_vss.profiling.prices import Prices, frame_work
+from edge_vss.profiling.pricing import engine_digests
 from edge_vss.profiling.simulate import check_match, simulate_schedule
 from edge_vss.runtime import Pipeline
 from edge_vss.schedule import Every, Schedule
@@ -234,3 +235,13 @@ def test_what_a_report_lacks_is_said(bundle: Bundle) -> None:
         check_match(report("other"), bundle.manifest)
     with pytest.raises(BadInput, match="is of bundle 'street'"):
         check_match(report(bundle="street"), bundle.manifest)
+
+
+def test_a_report_of_other_engines_is_refused(bundle: Bundle) -> None:
+    variant = bundle.manifest.variants[0].name
+    engines = engine_digests(bundle.manifest, variant)
+    assert engines and set(engines) <= set(STAGES) and all(len(digest) == 64 for digest in engines.values())
+    check_match(report(bundle=bundle.manifest.name, variant=variant, engines=engines), bundle.manifest)
+    changed = {**engines, next(iter(engines)): "0" * 64}
+    with pytest.raises(BadInput, match="other engines"):
+        check_match(report(bundle=bundle.manifest.name, variant=variant, engines=changed), bundle.manifest)

@@ -92,6 +92,48 @@ def test_a_loop_left_early_gives_its_threads_back(bundle: Path) -> None:
     assert threads() == before
 
 
+def test_a_frame_that_restarts_the_stream_resets_the_state_and_its_time_begins_anew(bundle: Path) -> None:
+    lap = [dataclasses.replace(frame, pts_us=i * 20_000) for i, frame in enumerate(random_frames(32, 48, 4))]
+    again = dataclasses.replace(lap[0], restart=True)
+    frames = [*lap, again, *lap[1:], again]
+    with Pipeline(bundle, schedule="alternate") as pipeline:
+        want = [pipeline.process(frame) for frame in lap]
+    with Pipeline(bundle, schedule="alternate") as pipeline, Loop(pipeline, frames, realtime=True) as loop:
+        got = []
+        for labelled in loop:
+            np.testing.assert_array_equal(
+                labelled.result.labels["logits"], want[len(got) % 4].labels["logits"], f"frame {len(got)}"
+            )
+            got.append((labelled.frame.restart, "reset" in labelled.result.flags, labelled.result.fired))
+        stats, (_, records) = loop.stats(), loop.records()
+    assert [restart for restart, _, _ in got] == [index in (4, 8) for index in range(9)]
+    assert [reset for _, reset, _ in got] == [index in (0, 4, 8) for index in range(9)]
+    assert [fired for _, _, fired in got[:4]] == [fired for _, _, fired in got[4:8]]
+    assert stats.scene_cuts == 0 and records["restart"].tolist() == [int(index in (4, 8)) for index in range(9)]
+    due_ms = records["captured_ns"] / 1e6
+    np.testing.assert_allclose(np.diff(due_ms)[[0, 1, 2, 4, 5, 6]], 20, atol=1e-3)
+    assert (np.diff(due_ms)[[3, 7]] < 15).all(), "the first frame of a lap is due at once"
+
+
+def test_a_loop_without_a_queue_hands_nothing_on_and_records_what_results_would_say(bundle: Path) -> None:
+    frames = random_frames(32, 48, 30)
+    with Pipeline(bundle, schedule="adaptive") as pipeline:
+        want = [pipeline.process(frame) for frame in frames]
+        schedules = pipeline.info.schedules
+    with Pipeline(bundle, schedule="adaptive") as pipeline, Loop(pipeline, frames, queue=0, scene_cut=0) as loop:
+        while loop.wait(50):
+            pass
+        first, records = loop.records()
+    assert first == 0 and records["sequence"].size == 30 and loop.stats().dropped == {}
+    assert {schedules[place] for place in records["schedule"]} == {"adaptive"}
+    for place, stage in enumerate(("s1", "s2", "s3", "fuse")):
+        change = [result.changes.get(stage, -1.0) for result in want]
+        np.testing.assert_allclose(records["change"][:, place], change, rtol=1e-6)
+    begun = records["stage_begin_ms"] + records["stage_ms"]
+    assert (begun.max(axis=1) <= records["post_begin_ms"] + 0.05).all()
+    assert (records["post_begin_ms"] + records["post_ms"] <= records["latency_ms"] + 1e-3).all()
+
+
 def test_files_are_played_at_their_own_rate_and_due_times_are_capture_times(bundle: Path) -> None:
     frames = [dataclasses.replace(frame, pts_us=i * 20_000) for i, frame in enumerate(random_frames(32, 48, 11))]
     begin = time.monotonic()

@@ -42,6 +42,9 @@ _KEYS: Mapping[str, Callable[[str], Any]] = {
 }  # fmt: skip
 
 
+_WANTED = {int: "a whole number", float: "a number", parse_size: "HEIGHTxWIDTH such as 360x480"}
+
+
 def parse_street(spec: str) -> StreetSpec:
     """Parse what follows ``street:``; nothing at all means all defaults.
 
@@ -61,7 +64,7 @@ def parse_street(spec: str) -> StreetSpec:
         try:
             values[key] = _KEYS[key](value)
         except ValueError as error:
-            raise BadInput(f"street: {key}={value!r} is not right ({error})") from error
+            raise BadInput(f"street: {key} wants {_WANTED[_KEYS[key]]}, got {value!r}") from error
     return _checked(values)
 
 

@@ -66,6 +66,7 @@ bool Loop::fetch_and_label() {
   if (status == EVSS_AGAIN) return true;
   if (status == EVSS_END_OF_STREAM) return false;
   if (status != EVSS_OK) return end_with(status, error);
+  frame_waited_ns_ = 0;
   if (options_.realtime && !source_.live) pace(&frame);
   if (start_ns_ == 0) start_ns_ = now_ns();
   const Outcome outcome = stop_ ? Outcome::kEnds : label(frame);
@@ -80,16 +81,18 @@ bool Loop::fetch_and_label() {
 // Waits until the frame is due; that is then taken for its time of capture.
 void Loop::pace(evss_frame* frame) {
   const int64_t now = now_ns();
-  if (start_ns_ == 0) {
-    start_ns_ = now;
-    first_pts_us_ = frame->pts_us;
+  if (start_ns_ == 0) start_ns_ = now;
+  if (anchor_ns_ == 0 || frame->restart) {
+    anchor_ns_ = now;
+    anchor_pts_us_ = frame->pts_us;
   }
-  const int64_t due = start_ns_ + (frame->pts_us - first_pts_us_) * 1000;
+  const int64_t due = anchor_ns_ + (frame->pts_us - anchor_pts_us_) * 1000;
   if (frame->captured_ns == 0) frame->captured_ns = due;
   if (due <= now) return;
   std::unique_lock<std::mutex> lock(mutex_);
   stopped_.wait_for(lock, std::chrono::nanoseconds(due - now), [&] { return stop_.load(); });
-  waited_ns_ += now_ns() - now;
+  frame_waited_ns_ = now_ns() - now;
+  waited_ns_ += frame_waited_ns_;
 }
 
 Loop::Outcome Loop::label(const evss_frame& frame) {
@@ -97,6 +100,7 @@ Loop::Outcome Loop::label(const evss_frame& frame) {
     ++refused_;
     return Outcome::kSkipped;
   }
+  if (frame.restart) scene_cut_.forget();
   if (scene_cut_.look(frame)) {
     ++cuts_;
     pipeline_.reset(EVSS_FLAG_SCENE_CUT);
@@ -112,7 +116,7 @@ Loop::Outcome Loop::label(const evss_frame& frame) {
   refused_in_a_row_ = 0;
   result_.struct_size = sizeof result_;
   pipeline_.receive(&result_);
-  recorder_.add(result_);
+  recorder_.add(result_, frame, static_cast<double>(frame_waited_ns_) / 1e6);
   elapsed_ns_ = result_.done_ns - start_ns_;
   if (options_.notify) notifier_.progress(result_.done_ns);
   return Outcome::kLabelled;

@@ -55,7 +55,9 @@ class Loop {
   std::string why_, end_why_;
   evss_result result_{};
   evss_status end_ = EVSS_END_OF_STREAM;
-  int64_t start_ns_ = 0, first_pts_us_ = 0;
+  int64_t start_ns_ = 0;
+  int64_t anchor_ns_ = 0, anchor_pts_us_ = 0;  // when the frame of that time was due
+  int64_t frame_waited_ns_ = 0;
   int refused_in_a_row_ = 0;
 
   std::atomic<bool> stop_{false};

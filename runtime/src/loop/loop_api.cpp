@@ -152,11 +152,11 @@ evss_status evss_loop_get_stats(evss_loop* loop, evss_loop_stats* stats) {
 }
 
 evss_status evss_loop_records(evss_loop* loop, uint64_t* first, size_t* count, evss_frame_record* records,
-                              float* stage_ms) {
+                              evss_stage_record* stages) {
   return guarded([&] {
     if (!loop || !first || !count || (*count > 0 && !records))
       return refuse(EVSS_INVALID_ARGUMENT, "an argument is NULL");
-    *count = loop->loop.recorder().copy(first, *count, records, stage_ms);
+    *count = loop->loop.recorder().copy(first, *count, records, stages);
     return EVSS_OK;
   });
 }

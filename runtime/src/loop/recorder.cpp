@@ -4,9 +4,9 @@
 
 namespace evss {
 
-Recorder::Recorder(size_t kept, size_t stages) : stages_(stages), records_(kept), stage_ms_(kept * stages) {}
+Recorder::Recorder(size_t kept, size_t stages) : num_stages_(stages), records_(kept), stages_(kept * stages) {}
 
-void Recorder::add(const evss_result& result) {
+void Recorder::add(const evss_result& result, const evss_frame& frame, double waited_ms) {
   evss_frame_record record{};
   record.sequence = result.sequence;
   record.pts_us = result.pts_us;
@@ -21,6 +21,11 @@ void Recorder::add(const evss_result& result) {
   record.pre_ms = result.pre_ms;
   record.engines_ms = result.engines_ms;
   record.post_ms = result.post_ms;
+  record.pre_begin_ms = result.pre_begin_ms;
+  record.post_begin_ms = result.post_begin_ms;
+  record.waited_ms = waited_ms;
+  record.schedule_index = result.schedule_index;
+  record.restart = frame.restart;
   std::lock_guard<std::mutex> lock(mutex_);
   const size_t at = static_cast<size_t>(totals_.frames % records_.size());
   for (uint32_t i = 0; i < result.num_stages; ++i) {
@@ -28,7 +33,8 @@ void Recorder::add(const evss_result& result) {
     const bool fired = (stage.fired & (EVSS_FIRED_NOW | EVSS_FIRED_LANDED)) != 0;
     if (fired) record.fired |= uint64_t{1} << i;
     totals_.fired[i] += fired ? 1 : 0;
-    stage_ms_[at * stages_ + i] = static_cast<float>(stage.ms);
+    stages_[at * num_stages_ + i] = {static_cast<float>(stage.ms), static_cast<float>(result.stage_begin_ms[i]),
+                                     static_cast<float>(stage.change)};
   }
   records_[at] = record;
   for (int bit = 0; bit < 32; ++bit) totals_.flags[bit] += result.flags >> bit & 1;
@@ -46,10 +52,10 @@ uint64_t Recorder::frames() const {
 void Recorder::totals(evss_loop_stats* stats) const {
   std::lock_guard<std::mutex> lock(mutex_);
   *stats = totals_;
-  stats->num_stages = static_cast<uint32_t>(stages_);
+  stats->num_stages = static_cast<uint32_t>(num_stages_);
 }
 
-size_t Recorder::copy(uint64_t* first, size_t count, evss_frame_record* records, float* stage_ms) const {
+size_t Recorder::copy(uint64_t* first, size_t count, evss_frame_record* records, evss_stage_record* stages) const {
   std::lock_guard<std::mutex> lock(mutex_);
   const uint64_t kept = std::min<uint64_t>(totals_.frames, records_.size());
   *first = std::max(*first, totals_.frames - kept);
@@ -57,9 +63,9 @@ size_t Recorder::copy(uint64_t* first, size_t count, evss_frame_record* records,
   for (uint64_t frame = *first; frame < totals_.frames && copied < count; ++frame, ++copied) {
     const size_t at = static_cast<size_t>(frame % records_.size());
     records[copied] = records_[at];
-    if (!stage_ms) continue;
-    const float* times = stage_ms_.data() + at * stages_;
-    std::copy(times, times + stages_, stage_ms + copied * stages_);
+    if (!stages) continue;
+    const evss_stage_record* kept_stages = stages_.data() + at * num_stages_;
+    std::copy(kept_stages, kept_stages + num_stages_, stages + copied * num_stages_);
   }
   return copied;
 }

@@ -15,6 +15,8 @@ class SceneCut {
 
   /// Whether `frame` is the first one of another scene. Looks at a grid of at most 64 x 64 pixels.
   bool look(const evss_frame& frame);
+  /// What comes next is compared with nothing.
+  void forget() { seen_ = false; }
   /// Distance of the last two frames, in [0, 1]; 0 for the first one.
   double distance() const { return distance_; }
 
