@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from claims.jobs import Job, Training
 from claims.scores import Native, PerFrame, network_scores
@@ -17,21 +20,26 @@ from edge_vss.data.colour import to_rgb
 from edge_vss.data.datasets import open_dataset
 from edge_vss.proposals.candidates import ScoredFrame
 from edge_vss.proposals.comparison import compare_choices
+from edge_vss.proposals.grid import CrfConfig
 from edge_vss.training import LossConfig, load_checkpoint
 
-EVERY, EPOCHS = 3, 60
+EVERY, EPOCHS, STEP = 3, 60, 6
+"""Every so-manieth frame is labelled; re-rankers see and are judged on every sixth."""
 OTHER_STREETS = 3_000
 """On which re-rankers are trained."""
 COUNTS = (5, 10, 30)
 RARE = ("Pole", "SignSymbol", "Fence", "Pedestrian", "Bicyclist")
+PLAIN, CORPUS = LossConfig(jaccard=0.0), LossConfig(jaccard=0.0)
 NETWORKS = {
-    "cross-entropy": ("supervised", LossConfig(jaccard=0.0)),
-    "IoU of 16 frames": ("iou", LossConfig(jaccard=0.0)),
-    "IoU of 4 frames": ("iou", LossConfig(jaccard=0.0, iou_frames=4)),
-    "IoU of 1 frame": ("iou", LossConfig(jaccard=0.0, iou_frames=1)),
+    "cross-entropy": ("supervised", "perframe", PLAIN),
+    "IoU of 16 frames": ("iou", "perframe", CORPUS),
+    "IoU of 4 frames": ("iou", "perframe", LossConfig(jaccard=0.0, iou_frames=4)),
+    "IoU of 1 frame": ("iou", "perframe", LossConfig(jaccard=0.0, iou_frames=1)),
+    "larger network, cross-entropy": ("supervised", "teacher", PLAIN),
+    "larger network, IoU of 16 frames": ("iou", "teacher", CORPUS),
 }
-SEGNETS = ("cross-entropy", "IoU of 16 frames")
-"""Which of them re-rank the solutions of the first."""
+SEGNETS = (4, 5)
+"""Which of them choose among the solutions of the first."""
 WAYS = ("first", "reranked", "oracle")
 
 
@@ -40,46 +48,57 @@ class Choosing:
     """Re-rankers for each number of solutions, trained on some streets and judged on others."""
 
     network: str
-    segnet: str
+    segnets: tuple[str, ...]
     train: str
     held_out: str
-    step: int
     counts: tuple[int, ...] = COUNTS
 
     def __call__(self, folder: Path, root: Path) -> dict[str, Any]:
-        train, test = (list(self._frames(root, data)) for data in (self.train, self.held_out))
         classes = [info.name for info in open_dataset(self.held_out).classes]
-        found = compare_choices(train, test, classes, counts=self.counts)
-        return {
-            str(count): {way: float(getattr(choices, way).miou) for way in ("network", *WAYS)}
-            for count, choices in found.items()
-        }
+        train, test = (self._searched(root, data) for data in (self.train, self.held_out))
+        found: dict[str, Any] = {}
+        for segnet in self.segnets:
+            seen, unseen = (list(self._frames(root, segnet, *part)) for part in (train, test))
+            choices = compare_choices(seen, unseen, classes, counts=self.counts)
+            found[segnet.rpartition("-")[0]] = {
+                str(count): {way: float(getattr(each, way).miou) for way in WAYS} for count, each in choices.items()
+            }
+        return found
 
-    def _frames(self, root: Path, data: str) -> Iterator[ScoredFrame]:
-        network, segnet = (
-            load_checkpoint(root / job / "checkpoint.safetensors") for job in (self.network, self.segnet)
-        )
+    def _searched(self, root: Path, data: str) -> tuple[list[ScoredFrame], list[NDArray[np.uint8]]]:
+        """Frames with their solutions, which all re-rankers choose from, and the frames' pictures."""
+        network = load_checkpoint(root / self.network / "checkpoint.safetensors")
+        found, pictures = [], []
         for clip in open_dataset(data).clips:
-            samples = [clip[index] for index in range(0, len(clip), self.step)]
-            pictures = [to_rgb(sample.frame) for sample in samples]
-            scores, second = (network_scores(each, pictures).numpy() for each in (network, segnet))
-            for sample, picture, own, other in zip(samples, pictures, scores, second):
-                yield ScoredFrame(scores=own, second=other, picture=picture.transpose(2, 0, 1), truth=sample.labels)
+            for index in range(0, len(clip), STEP):
+                sample = clip[index]
+                pictures.append(to_rgb(sample.frame))
+                scores = network_scores(network, pictures[-1:]).numpy()[0]
+                picture = pictures[-1].transpose(2, 0, 1)
+                frame = ScoredFrame(scores=scores, second=scores, picture=picture, truth=sample.labels)
+                found.append(replace(frame, proposals=frame.propose(max(self.counts), CrfConfig())))
+        return found, pictures
+
+    def _frames(
+        self, root: Path, segnet: str, searched: Sequence[ScoredFrame], pictures: Sequence[NDArray[np.uint8]]
+    ) -> Iterator[ScoredFrame]:
+        network = load_checkpoint(root / segnet / "checkpoint.safetensors")
+        for frame, picture in zip(searched, pictures, strict=True):
+            yield replace(frame, second=network_scores(network, [picture]).numpy()[0])
 
 
 def jobs(scale: Scale) -> list[Job]:
     data, found = scale.train_data(), []
     others = scale.street(OTHER_STREETS, scale.held_out_clips)
     for seed in range(scale.seeds):
-        names = {name: f"divmbest/net{place}-{seed}" for place, name in enumerate(NETWORKS)}
-        for name, (recipe, loss) in NETWORKS.items():
-            config = scale.config(EPOCHS, network="perframe", labelled_every=EVERY, loss=loss)
-            found.append(Job(names[name], Training(recipe=recipe, config=config, data=data, seed=seed)))
-            found.append(Job(f"{names[name]}/score", PerFrame(names[name], scale.held_out()), (names[name],)))
-        first = names["cross-entropy"]
-        for place, name in enumerate(SEGNETS):
-            choosing = Choosing(first, names[name], others, scale.held_out(), step=EVERY)
-            found.append(Job(f"divmbest/choice{place}-{seed}", choosing, tuple({first, names[name]})))
+        names = [f"divmbest/net{place}-{seed}" for place in range(len(NETWORKS))]
+        for name, (recipe, network, loss) in zip(names, NETWORKS.values(), strict=True):
+            config = scale.config(EPOCHS, network=network, labelled_every=EVERY, loss=loss)
+            found.append(Job(name, Training(recipe=recipe, config=config, data=data, seed=seed)))
+            found.append(Job(f"{name}/score", PerFrame(name, scale.held_out()), (name,)))
+        segnets = tuple(names[place] for place in SEGNETS)
+        choosing = Choosing(names[0], segnets, others, scale.held_out())
+        found.append(Job(f"divmbest/choice-{seed}", choosing, (names[0], *segnets)))
     native = Native("divmbest/net1-0", (("held-out", scale.held_out()),))
     found.append(Job("divmbest/native", native, ("divmbest/net1-0",)))
     return found
@@ -95,17 +114,17 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
         return {**scores, "rare_miou": rare}
 
     def choice(place: int, count: int) -> dict[str, list[float]]:
-        return seeds_of(results, f"divmbest/choice{place}-{{}}", scale, WAYS, str(count))
+        return seeds_of(results, "divmbest/choice-{}", scale, WAYS, f"divmbest/net{place}", str(count))
 
     networks = [network(place) for place in range(len(NETWORKS))]
     rows = [arm_row(name, values) for name, values in zip(NETWORKS, networks, strict=True)]
-    for place, name in enumerate(SEGNETS):
+    for place in SEGNETS:
         for count in COUNTS:
             ways = {f"miou_{way}": values for way, values in choice(place, count).items()}
-            rows.append(arm_row(f"{count} solutions, re-ranked by {name}", ways))
+            rows.append(arm_row(f"{count} solutions, re-ranked by {list(NETWORKS)[place]}", ways))
     in_torch = results["divmbest/net1-0/score"]["miou"]
     rows.append(native_row("IoU of 16 frames", results["divmbest/native"]["held-out"]["full"]["miou"], in_torch))
-    by_plain, by_iou = ({count: choice(place, count) for count in COUNTS} for place in (0, 1))
+    by_plain, by_iou = ({count: choice(place, count) for count in COUNTS} for place in SEGNETS)
     claims = []
     for count in COUNTS:
         chosen = by_iou[count]
@@ -118,7 +137,7 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
     for fewer, more in itertools.pairwise(COUNTS):
         name = f"the oracle of {more} is better than that of {fewer}"
         claims.append(Claim(name, by_iou[more]["oracle"], by_iou[fewer]["oracle"]))
-    plain, corpus, small, smallest = networks
+    plain, corpus, small, smallest = networks[:4]
     claims += [
         Claim(
             "10 solutions: the IoU-trained network re-ranks better", by_iou[10]["reranked"], by_plain[10]["reranked"]

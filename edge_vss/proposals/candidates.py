@@ -39,9 +39,15 @@ class ScoredFrame:
     """(H, W) class ids, 255 = ignore."""
     label_map: LabelMap | None = None
     """How scores become labels of the frame's size; they are stretched to that of ``truth`` where not given."""
+    proposals: Proposals | None = None
+    """Solutions that are known already, as many as will be asked for, so that other re-rankers can share them."""
 
     def propose(self, count: int, config: CrfConfig) -> Proposals:
         """Its diverse solutions."""
+        if self.proposals is not None:
+            if len(self.proposals.labels) != count:
+                raise ValueError(f"{len(self.proposals.labels)} solutions are known, {count} are asked for")
+            return self.proposals
         height, width = self.scores.shape[1:]
         return propose(self.scores, area_means(self.picture, height, width), count, config)
 
