@@ -72,7 +72,7 @@ def test_specs_say_what_they_are_told(seed, height, width, clips):
     ("spec", "named"),
     [
         ("[sed=1]", "known: seed, clips, frames"),
-        ("[seed=one]", "seed='one'"),
+        ("[seed=one]", "seed wants a whole number, got 'one'"),
         ("[seed=1", "brackets"),
         ("[look=dreamy]", "simulated, camera"),
         ("[motion=flying]", "stopped, steady"),

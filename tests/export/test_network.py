@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from edge_vss.errors import BadInput
+from edge_vss.errors import BadInput, EdgeVssError, WrongUsage
 from edge_vss.executor import ReferenceExecutor, check_schedule
 from edge_vss.export import (
     ExportedNetwork,
@@ -132,10 +132,19 @@ def test_every_schedule_of_every_network_can_be_played() -> None:
             assert isinstance(clock, Adaptive) and clock.signal.tensor == "labels_middle"
 
 
-@pytest.mark.parametrize("size", [(33, 48), (0, 48), (-16, 48), (1 << 20, 16), (8192, 8192)])
+@pytest.mark.parametrize(
+    ("size", "kind"),
+    [
+        ((33, 48), BadInput),
+        ((0, 48), BadInput),
+        ((-16, 48), BadInput),
+        ((1 << 20, 16), WrongUsage),
+        ((8192, 8192), WrongUsage),
+    ],
+)
 def test_sizes_that_do_not_suit_the_network_are_refused_in_one_line(
-    network: StagedNetwork, size: tuple[int, int]
+    network: StagedNetwork, size: tuple[int, int], kind: type[EdgeVssError]
 ) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(kind) as caught:
         export_network(network, *size)
     assert "\n" not in str(caught.value) and f"{size[0]}x{size[1]}" in str(caught.value)
