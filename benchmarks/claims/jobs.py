@@ -21,6 +21,7 @@ import torch
 
 from edge_vss.training import TrainConfig, TrainOptions, frames_of, train
 from edge_vss.training.frames import FrameStore
+from edge_vss.training.loop import RESUME
 
 DONE = "done.json"
 PR_SET_PDEATHSIG = 1
@@ -61,7 +62,7 @@ class Training:
             config=self.config,
             seed=self.seed,
             out=folder,
-            resume=True,
+            resume=(folder / RESUME).exists(),
         )
         train(options, frames=_frames(_same_frames(options), options))
         return {}
