@@ -32,7 +32,7 @@ def main() -> int:
     made.add_argument("name", choices=NAMES)
     made.add_argument("--folder", type=Path, default=ROOT / "build" / "systems", help="what is trained is kept here")
     made.add_argument("--quick", action="store_true", help="minutes: that it runs, not what it shows")
-    made.add_argument("--tiny", action="store_true", help="seconds, as the tests play it")
+    made.add_argument("--tiny", action="store_true", help="seconds, as the tests play it; 0 whatever is shown")
     made.add_argument("--seeds", type=int, help="instead of 3")
     made.add_argument("--trial", action="store_true", help="score on other streets, those that recipes are tried on")
     args = made.parse_args()
@@ -43,6 +43,8 @@ def main() -> int:
     if args.trial:
         scale = replace(scale, held_out_seed=80_000)
     system = importlib.import_module(f"claims.{args.name}")
+    if args.folder.exists() and not args.folder.is_dir():
+        made.error(f"--folder {args.folder} is no folder")
     start = time.monotonic()
     results = play(system.jobs(scale), args.folder / kind)
     arms, claims = system.report(results, scale)
@@ -61,7 +63,7 @@ def main() -> int:
     print("\n".join(f"{key}: {value}" for key, value in where.items()))
     if args.json:
         args.json.write_text(json.dumps({"rows": arms, "claims": claims, "environment": where}, indent=2) + "\n")
-    return 0 if all(row["shown"] for row in claims) else 1
+    return 0 if kind == "tiny" or all(row["shown"] for row in claims) else 1
 
 
 if __name__ == "__main__":

@@ -144,13 +144,23 @@ def _check_place(path: Path) -> None:
 
 
 def _check_apart(path: Path, arguments: Sequence[str]) -> None:
-    """Refuse a file that another argument names, or that lies inside a bundle that one names."""
+    """Refuse a file for ``--json`` that another argument names, or that lies inside a bundle that one names."""
     own = False
     for argument in arguments:
         value = argument.partition("=")[2] if argument.startswith("--") else argument
-        if not own and not argument.startswith("--json=") and _holds(value.removeprefix("file://"), path.resolve()):
-            raise BadInput(f"{path}: belongs to {value}, which this command was given; --json wants another file")
+        if not own and not argument.startswith("--json="):
+            check_output(path, value, "--json")
         own = argument == "--json"
+
+
+def check_output(path: Path, given: str | None, option: str) -> None:
+    """Refuse an output that is what the command was given, or lies inside a bundle that it was given.
+
+    Raises:
+        BadInput: One line that names both.
+    """
+    if given and _holds(given.removeprefix("file://"), path.resolve()):
+        raise BadInput(f"{path}: belongs to {given}, which this command was given; {option} wants another file")
 
 
 def _holds(given: str, target: Path) -> bool:

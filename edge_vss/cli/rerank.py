@@ -14,6 +14,7 @@ from edge_vss.cli.common import (
     PrecisionOption,
     Report,
     ThreadsOption,
+    check_output,
     make_table,
     progress_bar,
 )
@@ -53,6 +54,8 @@ def rerank(
     from edge_vss.reranking import RerankOptions, train_reranker
 
     report = Report(json)
+    for given in (bundle, segnet, data):
+        check_output(out, given, "--out")
     options = RerankOptions(
         network=bundle, segnet=segnet, proposals=proposals, backend=backend, precision=precision, threads=threads
     )

@@ -98,8 +98,10 @@ def compare_reports(
 
 def _figure(report: Mapping[str, Any], group: str, name: str) -> float | None:
     value = report[group].get(name)
-    if not isinstance(value, int | float):
+    if value is None:
         return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput(f"a report says that its {group} {name} is {value!r}; it is damaged")
     if value < 0:
         raise BadInput(f"a report says that its {group} {name} is {value:g}; it is damaged")
     return float(value)

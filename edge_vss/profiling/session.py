@@ -157,14 +157,17 @@ def measure(bundle: str | Path, source: str, options: ProfileOptions, progress: 
         seen = monitor.watched(), sampler.trace() if sampler else None, memory_high_water_mib()
         prices: dict[str, Any] = {"alone": {}, "beside": None, "firings": {}}
         if not run.interrupted and not options.deadline_ms:  # what a deadline mixes is no schedule to price by
-            prices = measure_prices(
-                manifest,
-                pipeline.info.threads,
-                footage,
-                open_pipeline,
-                realtime=options.paced,
-                progress=lambda doing: progress(doing, 0.97),
-            )
+            try:
+                prices = measure_prices(
+                    manifest,
+                    pipeline.info.threads,
+                    footage,
+                    open_pipeline,
+                    realtime=options.paced,
+                    progress=lambda doing: progress(doing, 0.97),
+                )
+            except KeyboardInterrupt:
+                run.interrupted = True  # the measurement is kept, without prices
         return run.measurement(manifest, source, read_board(options.root), idle_span_s, load_ms, seen, prices)
 
 

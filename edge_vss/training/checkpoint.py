@@ -145,6 +145,8 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
             raise BadInput(f"{path}: tensor {name} is missing")
         if tensors[name].shape != want.shape:
             raise BadInput(f"{path}: tensor {name} has shape {tuple(tensors[name].shape)}, want {tuple(want.shape)}")
+        if not tensors[name].isfinite().all():
+            raise BadInput(f"{path}: tensor {name} holds NaN or infinity; the training that made it failed")
     if unknown := next((name for name in tensors if name not in expected), None):
         raise BadInput(f"{path}: tensor {unknown} belongs to no part of a {info.network.kind} network")
     network.load_state_dict(tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,6 +148,11 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     loss: LossConfig = LossConfig()
 
     def __post_init__(self) -> None:
+        for part in (self, self.loss, self.augment):
+            check_finite(part)
+        if not 0 <= self.momentum < 1 or self.weight_decay < 0 or self.loss.temperature <= 0:
+            got = f"{self.momentum}, {self.weight_decay} and {self.loss.temperature}"
+            raise ValueError(f"momentum lies in [0, 1), weight_decay is not negative, temperature positive; got {got}")
         for name in ("height", "width", "crop_height", "crop_width"):
             size = getattr(self, name)
             if size < 32 or size > 8192 or size % 16:
@@ -171,6 +177,15 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"loss.iou_after is a share in [0, 1], got {self.loss.iou_after}")
         if not 0 < self.loss.ohem <= 1 or not 0 < self.augment.scale[0] <= self.augment.scale[1]:
             raise ValueError("loss.ohem lies in (0, 1], augment.scale is a rising pair of positive numbers")
+
+
+def check_finite(part: msgspec.Struct) -> None:
+    """ValueError where a number of a configuration is nan or infinite."""
+    for name in part.__struct_fields__:
+        value = getattr(part, name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise ValueError(f"{name} wants finite numbers, got {value}")
 
 
 DEFAULT = TrainConfig()

@@ -35,7 +35,7 @@ from edge_vss.training.recipes import LossContext, Recipe
 from edge_vss.training.teacher import Teacher
 from edge_vss.training.validate import score
 
-__all__ = ["CHECKPOINT", "LOG", "RESUME", "Loop", "processes"]
+__all__ = ["CHECKPOINT", "LOG", "RESUME", "Loop", "processes", "run_identity"]
 
 CHECKPOINT = "checkpoint.safetensors"
 RESUME = "resume.safetensors"
@@ -243,6 +243,16 @@ class Loop:
         if self.among.rank == 0:
             with (self.out / LOG).open("a") as file:
                 file.write(json.dumps(entry) + "\n")
+
+
+def run_identity(path: Path) -> str | None:
+    """Which run a resume point is of; None where it does not say."""
+    try:
+        found = msgspec.json.decode(read_tensors(path)[1]["run"], type=dict[str, int | float | str | None])
+    except (BadInput, KeyError, msgspec.MsgspecError):
+        return None
+    identity = found.get("identity")
+    return identity if isinstance(identity, str) else None
 
 
 def _numbers(parts: dict[str, Tensor]) -> dict[str, object]:

@@ -21,7 +21,7 @@ from edge_vss.training.checkpoint import CheckpointInfo, InputInfo, load_checkpo
 from edge_vss.training.config import TrainConfig, load_config
 from edge_vss.training.frames import FrameStore, load_frames
 from edge_vss.training.grouped_teacher import GroupedTeacher
-from edge_vss.training.loop import CHECKPOINT, RESUME, Loop
+from edge_vss.training.loop import CHECKPOINT, RESUME, Loop, run_identity
 from edge_vss.training.quantisation import quantisation_aware
 from edge_vss.training.recipes import RECIPES, check_network, check_recipe
 from edge_vss.training.teacher import load_teacher
@@ -133,6 +133,8 @@ def train(
     resumes = options.resume and (options.out / RESUME).exists()
     if options.resume and not resumes:
         _LOG.warning("%s: holds no resume point; training starts afresh", options.out)
+    identity = hashlib.sha256(msgspec.json.encode(provenance, order="sorted")).hexdigest()
+    _check_free(options, identity)
     loop = Loop(
         network=network,
         store=store,
@@ -141,7 +143,7 @@ def train(
         seed=options.seed,
         out=options.out,
         describe=lambda results: _describe(config=config, store=store, training={**provenance, **results}),
-        identity=hashlib.sha256(msgspec.json.encode(provenance, order="sorted")).hexdigest(),
+        identity=identity,
         teacher=teacher,
         adversary=adversary,
         resume=resumes,
@@ -149,6 +151,15 @@ def train(
     )
     best = loop.run()
     return TrainResult(options.out / CHECKPOINT, best)
+
+
+def _check_free(options: TrainOptions, identity: str) -> None:
+    """Refuse to write over what another run left."""
+    path = options.out / RESUME
+    if options.resume or not path.exists():
+        return
+    if run_identity(path) != identity:
+        raise BadInput(f"{options.out}: holds another run; choose another folder, or remove it first")
 
 
 def _config(options: TrainOptions) -> TrainConfig:

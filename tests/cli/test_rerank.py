@@ -84,3 +84,15 @@ def test_options_that_do_not_go_together_are_refused(cli: Cli, tiny_bundle: Path
     one = "street:[size=64x96,clips=1,frames=1]"
     assert_one_line(cli("rerank", tiny_bundle, "--data", one, "-o", tmp_path / "x.json"), 3, "two labelled frames")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_re_ranker_replaces_nothing_that_the_command_was_given(
+    cli: Cli, tiny_bundle: Path, tiny_checkpoint: Path
+) -> None:
+    for network, out in ((tiny_checkpoint, tiny_checkpoint), (tiny_bundle, tiny_bundle / "manifest.json")):
+        before = out.read_bytes()
+        done = cli("rerank", network, "--data", STREET, "-o", out, "--proposals", 2)
+        assert done.code == 3 and "wants another file" in done.err
+        assert out.read_bytes() == before
+    segnet = cli("rerank", tiny_bundle, "--segnet", tiny_checkpoint, "--data", STREET, "-o", tiny_checkpoint)
+    assert segnet.code == 3

@@ -75,3 +75,9 @@ def test_a_percentile_that_a_report_lacks_is_not_compared_and_not_passed_over_in
 def test_a_negative_figure_is_no_figure() -> None:
     with pytest.raises(BadInput, match="latency_ms p50 is -1"):
         worse(report(), report(p50=-1.0))
+
+
+@pytest.mark.parametrize("value", ["10", True, [10.0], -1.0])
+def test_a_figure_that_is_no_number_does_not_pass_the_gate(value: Any) -> None:
+    with pytest.raises(BadInput, match="damaged"):
+        worse(report(), report(p50=value))

@@ -124,3 +124,12 @@ def test_an_unknown_zoo_name_lists_the_known_ones() -> None:
     with pytest.raises(BadInput, match="no checkpoint zoo:moon") as caught:
         load_checkpoint("zoo:moon")
     assert all(f"zoo:{name}" in str(caught.value) for name in zoo_names())
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(network: StagedNetwork, path: Path) -> None:
+    weights = network.state_dict()
+    name = next(iter(weights))
+    weights[name] = torch.full_like(weights[name], torch.nan)
+    save_checkpoint(path, weights, INFO)
+    with pytest.raises(BadInput, match=f"tensor {name} holds NaN"):
+        load_checkpoint(path)

@@ -146,6 +146,14 @@ def test_a_configuration_file_overrides_what_it_names(tmp_path: Path) -> None:
         ("rate = -1.0", "positive"),
         ("held_out = 1.0", "held_out"),
         ("[loss]\nohem = 0.0", "ohem"),
+        ("rate = nan", "rate wants finite numbers"),
+        ("mean = [nan, 1.0, 1.0]", "mean wants finite"),
+        ("std = [inf, 1.0, 1.0]", "std wants finite"),
+        ("[loss]\nbalance = nan", "balance wants finite"),
+        ("[augment]\nnoise = nan", "noise wants finite"),
+        ("momentum = 1.5", "momentum lies in"),
+        ("weight_decay = -1.0", "weight_decay is not negative"),
+        ("[loss]\ntemperature = 0.0", "temperature positive"),
     ],
 )
 def test_a_wrong_configuration_file_is_bad_input(tmp_path: Path, text: str, message: str) -> None:

@@ -68,6 +68,13 @@ def test_a_resume_point_of_another_run_is_refused(bands: str, tiny: TrainConfig,
         train(options(bands, finished, tiny, seed=7, resume=True))
 
 
+def test_what_another_run_left_is_not_written_over(bands: str, tiny: TrainConfig, finished: Path) -> None:
+    before = (finished / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(BadInput, match="holds another run"):
+        train(options(bands, finished, tiny, seed=7))
+    assert (finished / "checkpoint.safetensors").read_bytes() == before
+
+
 def test_distillation_from_a_checkpoint_of_ours(bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path) -> None:
     config = msgspec.structs.replace(tiny, network="perframe", epochs=1, validate_every=0, held_out=0)
     result = train(
