@@ -14,7 +14,7 @@ from edge_vss.data.classes import IGNORE, ClassInfo
 from edge_vss.data.dataset import Clip, Sample
 from edge_vss.data.flow import known_flow
 from edge_vss.data.warp import FlowField
-from edge_vss.errors import WrongUsage
+from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.frame import Frame
 from edge_vss.proposals import ScoredFrame, load_reranker
 from edge_vss.proposals.candidates import grid_posterior, lifted_scores
@@ -150,6 +150,8 @@ def by_flow(options: LabelOptions) -> Labeller:
     from edge_vss.training.checkpoint import load_checkpoint
     from edge_vss.training.pseudo_labels import FlowLabels, chances_of, flow_labels
 
+    if Path(options.network).is_dir() or Path(options.network).suffix == ".zip":
+        raise BadInput(f"{options.network} is a bundle; labels along the flow take a checkpoint or zoo:NAME")
     chosen = FlowLabels(before=options.before, confidence=options.min_confidence)
     checkpoint = load_checkpoint(options.network)
 

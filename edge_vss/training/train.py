@@ -28,8 +28,8 @@ from edge_vss.training.teacher import load_teacher
 
 __all__ = ["TrainOptions", "TrainResult", "frames_of", "train"]
 
-RANGE_BATCHES, RANGE_SEED = 8, 0
 _LOG = logging.getLogger("edge_vss")
+RANGE_BATCHES, RANGE_SEED = 8, 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,4 +195,8 @@ def _initialise(network: StagedNetwork, source: str) -> None:
     shared = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
     if not shared:
         raise BadInput(f"{source} shares no weights with this network")
+    if len(shared) < len(own):
+        _LOG.warning(
+            "%s: %d of the network's %d tensors come from it, the rest start afresh", source, len(shared), len(own)
+        )
     network.load_state_dict({**own, **shared})

@@ -1,6 +1,7 @@
 // edge-vss-run: the frame loop as a program without Python.
 #include <edge_vss.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 #include <cstring>
@@ -138,11 +139,13 @@ int write_statistics(const Options& options, Run* run) {
   const std::string text = evss_run::as_json(run->loop, run->source, run->info);
   if (options.json == "-")
     return std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? kDone : kUnexpected;
-  const std::string part = options.json + ".part";
-  std::ofstream file(part);
+  struct stat found;
+  const bool device = stat(options.json.c_str(), &found) == 0 && !S_ISREG(found.st_mode);
+  const std::string place = device ? options.json : options.json + ".part";  // devices and pipes are written to
+  std::ofstream file(place);
   file << text;
   file.close();
-  if (file && std::rename(part.c_str(), options.json.c_str()) == 0) return kDone;
+  if (file && (device || std::rename(place.c_str(), options.json.c_str()) == 0)) return kDone;
   return say(kBadInput, options.json + ": cannot be written");
 }
 

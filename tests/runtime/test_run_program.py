@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,20 @@ def test_a_deadline_and_a_limit_are_kept(plain: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "s.json").read_text())
     assert found["frames"] == 9 and found["flags"] == {"reset": 1}
+
+
+def test_statistics_go_into_a_pipe_and_a_full_device_is_an_error_not_a_file(plain: Path, tmp_path: Path) -> None:
+    clip, pipe = write_y4m(tmp_path / "clip.y4m", 5, 32, 48), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        text = pool.submit(pipe.read_text)
+        done = run(plain, clip, "--as-fast-as-possible", "--json", pipe)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(text.result())["frames"] == 5
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    full = run(plain, clip, "--as-fast-as-possible", "--json", "/dev/full")
+    assert full.returncode == 3 and "cannot be written" in full.stderr
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
 
 def test_the_command_of_the_environment_finds_onnx_runtime_by_itself(tiny_bundle: Path, tmp_path: Path) -> None:
