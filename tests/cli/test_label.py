@@ -182,5 +182,5 @@ def test_pictures_without_order_are_labelled_by_flow_one_by_one(
 
 def test_labelling_by_flow_wants_a_checkpoint_and_no_re_ranker(cli: Cli, tiny_bundle: Path, tmp_path: Path) -> None:
     words = ["data", "label", tiny_bundle, STREET, "-o", tmp_path / "out", "--by", "flow"]
-    assert_one_line(cli(*words), 3, "safetensors")
+    assert_one_line(cli(*words), 3, "take a checkpoint")
     assert_one_line(cli(*words, "--segnet", tiny_bundle), 2, "by flow takes no re-ranker")
