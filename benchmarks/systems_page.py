@@ -34,6 +34,13 @@ TITLES = {
     "etc": "ETC",
     "weclick": "WeClick",
 }
+NOTES = {
+    "clockwork": """`fires` is how often the deep stage did on these streets, the first frame of a clip left out; `adaptive, 50 %` was set to
+fire on half of other streets' frames, which have fewer first frames, so that here it rests more. All clips have five frames
+a second. Under `full` the network is itself the per-frame one of the largest cost.
+""",
+    "etc": "The teacher has seen three times as many streets, all labelled; students see every third label of their own.\n",
+}
 HIDDEN = ("arm", "seeds")
 
 
@@ -67,6 +74,7 @@ def section(report: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"`{where['command']}`, {where['compute_minutes']} minutes of one core, {seeds} seeds.",
+            *([NOTES[where["system"]]] if where["system"] in NOTES else []),
             f"Trained on `{where['train']}`, scored on `{where['held_out']}` unless the row says otherwise.\n",
             table(["arm", *columns], arms),
             table(["claim", "difference, points", "at least", ""], claims),
