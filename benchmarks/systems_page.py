@@ -34,13 +34,14 @@ TITLES = {
     "etc": "ETC",
     "weclick": "WeClick",
 }
-NOTES = {
-    "clockwork": """`fires` is how often the deep stage did on these streets, the first frame of a clip left out; `adaptive, 50 %` was set to
-fire on half of other streets' frames, which have fewer first frames, so that here it rests more. All clips have five frames
-a second. Under `full` the network is itself the per-frame one of the largest cost.
-""",
-    "etc": "The teacher has seen three times as many streets, all labelled; students see every third label of their own.\n",
-}
+CLOCKWORK_NOTE = """`fires` is how often the deep stage did on these streets, the first frame of a clip left out. The
+clock of `adaptive, 50 %` has that of four budgets whose rate on other streets, without their labels, is closest to a
+half; here it rests more. All clips have five frames a second. Under `full` the network is itself the per-frame one of
+the largest cost.
+"""
+ETC_NOTE = """The teacher has seen three times as many streets, all labelled; of the students' frames every third is.
+"""
+NOTES = {"clockwork": CLOCKWORK_NOTE, "etc": ETC_NOTE}
 HIDDEN = ("arm", "seeds")
 
 
