@@ -64,7 +64,7 @@ class Training:
             out=folder,
             resume=(folder / RESUME).exists(),
         )
-        train(options, frames=_frames(_same_frames(options), options))
+        train(options, frames=_read(_Key(_same_frames(options), options)))
         return {}
 
 
@@ -81,10 +81,6 @@ def _same_frames(options: TrainOptions) -> str:
     assert isinstance(config, TrainConfig)
     looks = (options.recipe, config.network, config.frames_before, config.labelled_every, config.clicks)
     return repr((options.data, options.target, config.held_out, looks))
-
-
-def _frames(text: str, options: TrainOptions) -> FrameStore:
-    return _read(_Key(text, options))
 
 
 @lru_cache(maxsize=2)
