@@ -5,12 +5,16 @@ threads. The deadline is a share of what schedule `full` takes, on two threads a
 background, on one as well. A camera frame is due every deadline. Labels are exact, so mIoU is that of every frame under
 the schedule, nothing left out.
 
-    python benchmarks/governor.py BUNDLE [--json FILE] [--share 0.7] [--frames 600]
+On two cores whatever else runs takes a core away from the loop: where the system permits it, the loop has real-time
+priority, and one row is played without. `--priority 0` plays all rows without.
+
+    python benchmarks/governor.py BUNDLE [--json FILE] [--share 0.7] [--frames 900] [--priority 10]
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -26,6 +30,7 @@ from edge_vss.runtime import Loop, Pipeline
 
 COLUMNS = (
     "name",
+    "priority",
     "full_p50_ms",
     "deadline_ms",
     "in_time",
@@ -58,7 +63,7 @@ def full_p50_ms(bundle: Path, samples: Sequence[Sample], threads: int) -> tuple[
 
 
 def governed(
-    bundle: Path, samples: Sequence[Sample], deadline_ms: float, *, background: bool, max_age: int
+    bundle: Path, samples: Sequence[Sample], deadline_ms: float, *, background: bool, max_age: int, priority: int
 ) -> dict[str, Any]:
     """One run under a deadline."""
     period_us = deadline_ms * 1000
@@ -66,7 +71,14 @@ def governed(
     skip = int(WARM_UP_S * 1e6 / period_us)
     late, unforced, ages, reasons = 0, 0, [], Counter[str]()
     with (
-        Pipeline(bundle, threads=2, deadline_ms=deadline_ms, background=background, max_age=max_age) as pipeline,
+        Pipeline(
+            bundle,
+            threads=2,
+            deadline_ms=deadline_ms,
+            background=background,
+            max_age=max_age,
+            realtime_priority=priority,
+        ) as pipeline,
         Loop(pipeline, frames, realtime=True, scene_cut=0) as loop,
     ):
         miou = ConfusionMatrix(len(pipeline.info.outputs[0].classes))
@@ -97,25 +109,42 @@ def governed(
     }
 
 
+def may_be_urgent(priority: int) -> bool:
+    """Whether the system permits this process real-time priority."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
+    except (PermissionError, ValueError):
+        return False
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return True
+
+
 def main() -> int:
     """Print the table; 1 where a promise does not hold."""
     made = parser(__doc__)
     made.add_argument("bundle", type=Path)
     made.add_argument("--share", type=float, default=0.7, help="deadline as a share of full's median")
-    made.add_argument("--frames", type=int, default=600)
-    made.add_argument("--max-age", type=int, default=6)
+    made.add_argument("--frames", type=int, default=900)
+    made.add_argument("--max-age", type=int, default=8, help="two flights of four frames go into it")
+    made.add_argument("--priority", type=int, default=10, help="real-time, of the loop; 0: none")
     options = made.parse_args()
     clip = open_dataset(f"street:[seed={SEED},look=camera,clips=1,frames={options.frames}]").clips[0]
     samples = [clip[index] for index in range(len(clip))]
     rows = []
-    rows_wanted = (("background", True, 2), ("background", True, 1), ("sequential", False, 2))
-    for name, background, threads in rows_wanted:
+    priority = options.priority if may_be_urgent(options.priority) else 0
+    rows_wanted = [("background", True, 2, priority), ("background", True, 1, priority)]
+    rows_wanted += [("background", True, 2, 0)] if priority else []
+    rows_wanted += [("sequential", False, 2, priority)]
+    for name, background, threads, urgent in rows_wanted:
         full_ms, miou_full = full_p50_ms(options.bundle, samples, threads)
         deadline_ms = options.share * full_ms
-        row = governed(options.bundle, samples, deadline_ms, background=background, max_age=options.max_age)
+        row = governed(
+            options.bundle, samples, deadline_ms, background=background, max_age=options.max_age, priority=urgent
+        )
         held = row["in_time"] >= 0.99 if background else row["missed_unforced"] <= 0.01 * row["frames"]
         row |= {
             "name": f"{name}, full on {threads}",
+            "priority": urgent,
             "full_p50_ms": full_ms,
             "deadline_ms": deadline_ms,
             "miou_full": miou_full,
@@ -126,7 +155,8 @@ def main() -> int:
     finish(rows, COLUMNS, options.json, environment(threads=2, share=options.share, period="the deadline"))
     for row in rows:
         print(f"{row['name']}: why frames were late: {row['why'] or 'none was'}")
-    return 0 if all(row["exact"] for row in rows) else 1
+    # What the loop has no priority for is shown, not promised.
+    return 0 if all(row["exact"] for row in rows if row["priority"] == priority) else 1
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ def open_run(
     precision: str = "auto",
     threads: int = 0,
     deadline_ms: float = 0.0,
+    realtime_priority: int = 0,
     outputs: Sequence[str] = (),
     camera: CameraOptions | None = None,
 ) -> Iterator[OpenRun]:
@@ -58,7 +59,7 @@ def open_run(
     Raises:
         BadInput: One of them does not load or cannot be written, or the bundle lacks the schedule or the variant.
         WrongUsage: No bundle has a backend or precision of that name.
-        DeviceError: The backend cannot run here, or the source is a camera that does not open.
+        DeviceError: The backend or priority cannot be had here, or the source is a camera that does not open.
     """
     loaded = load_bundle(bundle)
     if schedule is not None:
@@ -75,6 +76,7 @@ def open_run(
             precision=precision,
             threads=threads,
             deadline_ms=deadline_ms,
+            realtime_priority=realtime_priority,
         ) as pipeline,
     ):
         sinks: list[Sink] = []

@@ -136,12 +136,14 @@ class Pipeline:
         deadline_ms: From the frame's arrival to its label maps; 0 = none. See ``set_deadline``.
         max_age: Frames that a label map may grow old under a deadline; 0 = as the bundle's adaptive clocks have it.
         background: A stage that is too dear for one frame may run in the background, with two threads and more.
+        realtime_priority: SCHED_RR, 1 to 99, of the threads that engines and pixels use and of a ``Loop``'s, but for
+            stages in the background; 0 = as the caller. A thread that calls ``process`` itself keeps its own.
         operations: Name -> callable for variants whose stages name host operations: it takes the stage's inputs as
             arrays and returns one array per output. Meant for experiments: it runs Python in the frame loop.
 
     Raises:
         BadInput: The bundle is missing, changed, of another version or inconsistent.
-        DeviceError: The backend or variant is not there.
+        DeviceError: The backend or variant is not there, or the system does not permit the priority.
         ValueError: There is no schedule of that name.
     """
 
@@ -157,12 +159,15 @@ class Pipeline:
         deadline_ms: float = 0.0,
         max_age: int = 0,
         background: bool = True,
+        realtime_priority: int = 0,
         operations: Mapping[str, Callable[..., Sequence[NDArray[Any]]]] | None = None,
     ) -> None:
         if label_size not in ("source", "network"):
             raise ValueError(f"label_size is 'source' or 'network', got {label_size!r}")
         if not 0 <= threads <= 256:
             raise ValueError(f"threads must be in 0..256, got {threads}")
+        if not 0 <= realtime_priority <= 99:
+            raise ValueError(f"realtime_priority must be in 0..99, got {realtime_priority}")
         for name, function in (operations or {}).items():
             _native.register_operation(name, function)
         self._native = _native.Pipeline(
@@ -176,6 +181,7 @@ class Pipeline:
             deadline_ms,
             max_age,
             background,
+            realtime_priority,
         )
 
     @property

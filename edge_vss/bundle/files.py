@@ -108,7 +108,9 @@ def _read(root: Path, name: str, limit: int) -> bytes:
         raise BadInput(f"{root}: {name} is missing") from None
     except KeyError:
         raise BadInput(f"{root}: {name} is missing") from None
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except zipfile.BadZipFile:
+        raise BadInput(f"{root}: is no bundle: neither a folder nor a whole zip") from None
+    except (OSError, NotImplementedError, RuntimeError) as error:
         raise BadInput(f"{root}: cannot read {name}: {error}") from None
 
 

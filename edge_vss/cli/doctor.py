@@ -64,14 +64,16 @@ def _board_report(report: Report, path: Path, bundle: Path | None, source: str |
     from edge_vss.data.sources import open_source
     from edge_vss.errors import BadInput, GateRefused
     from edge_vss.jetson.checks import Check
+    from edge_vss.labelling import check_outputs
     from edge_vss.places import check_place
 
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; --board-report wants a file")
     check_place(path)
+    source = source or PROFILE_SOURCE
     if bundle is not None:
         load_bundle(bundle).check_files()
-    source = source or PROFILE_SOURCE
+        check_outputs(bundle, source, [str(path)])
     if bundle is not None:
         open_source(source).close()
     subject = Subject(bundle=bundle, source=source, profile_s=duration, idle_s=min(IDLE_S, duration))

@@ -18,6 +18,7 @@ __all__ = [
     "FastOption",
     "FlipOption",
     "GstPipelineOption",
+    "RealtimePriorityOption",
     "camera_options",
 ]
 
@@ -26,6 +27,15 @@ DeadlineOption = Annotated[
     float,
     typer.Option(
         "--deadline-ms", min=0.0, max=1e6, help="Take cheaper schedules of the ladder to keep within this; 0: none."
+    ),
+]
+RealtimePriorityOption = Annotated[
+    int,
+    typer.Option(
+        "--realtime-priority",
+        min=0,
+        max=99,
+        help="SCHED_RR of the threads that label; needs root or rtprio; 0: as other programs.",
     ),
 ]
 FastOption = Annotated[

@@ -24,6 +24,7 @@ from edge_vss.cli.loop_options import (
     FastOption,
     FlipOption,
     GstPipelineOption,
+    RealtimePriorityOption,
     camera_options,
 )
 
@@ -52,6 +53,7 @@ def profile(
     ] = 60.0,
     frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many, however short the time.")] = None,
     deadline_ms: DeadlineOption = 0.0,
+    realtime_priority: RealtimePriorityOption = 0,
     mlperf: Annotated[
         bool, typer.Option("--mlperf", help="MLPerf's single stream: at least 600 s, frame after frame.")
     ] = False,
@@ -90,6 +92,7 @@ def profile(
         warm_up_s=warm_up,
         realtime=not as_fast_as_possible,
         deadline_ms=deadline_ms,
+        realtime_priority=realtime_priority,
         frames=frames,
         mlperf=mlperf,
         camera=camera_options(camera_size, camera_fps, flip, gst_pipeline),

@@ -30,6 +30,7 @@ from edge_vss.cli.loop_options import (
     FastOption,
     FlipOption,
     GstPipelineOption,
+    RealtimePriorityOption,
     camera_options,
 )
 from edge_vss.cli.preview_option import PreviewOption
@@ -51,6 +52,7 @@ def run(
     precision: PrecisionOption = "auto",
     threads: ThreadsOption = 0,
     deadline_ms: DeadlineOption = 0.0,
+    realtime_priority: RealtimePriorityOption = 0,
     output: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,6 +93,7 @@ def run(
         precision=precision,
         threads=threads,
         deadline_ms=deadline_ms,
+        realtime_priority=realtime_priority,
         outputs=output or (),
         camera=camera_options(camera_size, camera_fps, flip, gst_pipeline),
     ) as opened:

@@ -113,6 +113,8 @@ def _figures(report: Mapping[str, Any]) -> Table:
             ("because of it", f"{deadline['degraded']} degraded, {deadline['late']} late"),
             ("schedules played", played or "–"),
         ]
+    if report["realtime_priority"]:
+        rows.append(("real-time priority", str(report["realtime_priority"])))
     if report["fallbacks"]:
         rows.append(("fallbacks", f"{report['fallbacks']}: an engine failed, {report['variant']} took over"))
     if report["dropped"]:

@@ -72,6 +72,15 @@ def _finite(value: Any) -> bool:
     return not isinstance(value, int | float) or abs(value) < LARGEST
 
 
+def _below_zero(value: Any) -> bool:
+    """Whether a price is; what is left over between parts of a frame may be, by a little."""
+    if isinstance(value, Mapping):
+        return any(_below_zero(found) for key, found in value.items() if key not in ("rest", "between"))
+    if isinstance(value, list):
+        return any(map(_below_zero, value))
+    return isinstance(value, int | float) and value < 0
+
+
 def read_report(path: Path) -> dict[str, Any]:
     """A ``report.json``.
 
@@ -96,4 +105,6 @@ def read_report(path: Path) -> dict[str, Any]:
     missing = [key for key in GROUPS if not isinstance(found.get(key), dict)]
     if missing:
         raise BadInput(f"{path}: is a damaged report: {', '.join(missing)} missing; profile again")
+    if _below_zero(found.get("prices")):
+        raise BadInput(f"{path}: is a damaged report: a price in it is below zero; profile again")
     return dict(found)

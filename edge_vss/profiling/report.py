@@ -48,6 +48,7 @@ def build_report(measured: Measurement) -> dict[str, Any]:
         "precision": info.precision,
         "variant": info.variant,
         "engines": measured.engines,
+        "realtime_priority": options.realtime_priority,
         **trust,
         "null_because": null_because,
         "environment": describe_environment(measured.board, watched, info, options.root),
@@ -162,7 +163,9 @@ def _deadline(measured: Measurement, counted: NDArray[Any], latency_ms: NDArray[
     deadline_ms = measured.options.deadline_ms
     missed = latency_ms > deadline_ms
     names = (*measured.schedules, "reuse")
-    shares = {name: _share(counted["schedule"] == place) or 0.0 for place, name in enumerate(names)}
+    shares = dict.fromkeys(names, 0.0)  # a bundle may have a "reuse" of its own
+    for place, name in enumerate(names):
+        shares[name] += _share(counted["schedule"] == place) or 0.0
     bits = {name: bit for bit, name in FLAGS.items()}
     return {
         "ms": deadline_ms,

@@ -51,6 +51,8 @@ class ProfileOptions:
     """Frames come at their capture times; else the next one comes when the last one is done."""
     deadline_ms: float = 0.0
     """Cheaper schedules of the ladder are taken to keep within this; 0 = none."""
+    realtime_priority: int = 0
+    """SCHED_RR of the threads that label; 0 = as other programs."""
     camera: CameraOptions = field(default_factory=CameraOptions)
     frames: int | None = None
     """Stop after this many counted frames, however short the time."""
@@ -135,6 +137,7 @@ def measure(bundle: str | Path, source: str, options: ProfileOptions, progress: 
             precision=options.precision,
             threads=threads,
             deadline_ms=deadline_ms,
+            realtime_priority=options.realtime_priority,
         )
 
     with ExitStack() as stack:

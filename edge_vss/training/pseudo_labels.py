@@ -41,7 +41,11 @@ class FlowLabels:
     confidence: float = 0.0
     """Least probability of the label, in [0, 1]."""
     coverage: float = 1.0
-    """Largest share of a frame's pixels that keeps a label, the most probable ones, in (0, 1]."""
+    """Largest share of the pixels of each class in a frame that keeps the label, the most probable ones, in (0, 1].
+
+    By class, as in Zou et al., *Unsupervised Domain Adaptation for Semantic Segmentation via Class-Balanced
+    Self-Training*, 2018: over all pixels together, rare and thin things would go first.
+    """
 
     def __post_init__(self) -> None:
         if self.before < 0:
@@ -86,11 +90,19 @@ def flow_labels(clip: Clip, index: int, chances: Chances, options: FlowLabels) -
     keep = best >= options.confidence
     if options.agree:
         keep &= labels == own.argmax(dim=0)
-    most = round(options.coverage * keep.numel())
-    if int(keep.sum()) > most:
-        ranked = torch.where(keep, best, -1.0).flatten().argsort(descending=True, stable=True)
-        keep.view(-1)[ranked[most:]] = False
+    if options.coverage < 1:
+        keep &= _most_probable(best, labels, options.coverage)
     found: NDArray[np.uint8] = torch.where(keep, labels, IGNORE).cpu().numpy().astype(np.uint8)
+    return found
+
+
+def _most_probable(best: Tensor, labels: Tensor, share: float) -> Tensor:
+    """(H, W) bool: of every label's pixels that share with the highest probabilities."""
+    found = torch.zeros_like(labels, dtype=torch.bool)
+    for label in range(int(labels.max()) + 1):
+        place = torch.where((labels == label).flatten())[0]
+        ranked = best.flatten()[place].argsort(descending=True, stable=True)
+        found.view(-1)[place[ranked[: round(share * len(place))]]] = True
     return found
 
 

@@ -49,7 +49,7 @@ class Pipeline {
  public:
   Pipeline(const std::string& bundle, const std::optional<std::string>& schedule, const std::string& backend,
            const std::string& precision, uint32_t threads, bool network_size, const std::string& onnxruntime,
-           double deadline_ms, uint32_t max_age, bool background);
+           double deadline_ms, uint32_t max_age, bool background, uint32_t realtime_priority);
   ~Pipeline() { close(); }
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;

@@ -110,7 +110,7 @@ nb::dict dict_of(const evss_result& result, nb::handle owner) {
 
 Pipeline::Pipeline(const std::string& bundle, const std::optional<std::string>& schedule, const std::string& backend,
                    const std::string& precision, uint32_t threads, bool network_size, const std::string& onnxruntime,
-                   double deadline_ms, uint32_t max_age, bool background) {
+                   double deadline_ms, uint32_t max_age, bool background, uint32_t realtime_priority) {
   evss_options options;
   evss_options_init(&options);
   options.schedule = schedule ? schedule->c_str() : nullptr;
@@ -121,6 +121,7 @@ Pipeline::Pipeline(const std::string& bundle, const std::optional<std::string>& 
   options.deadline_ms = deadline_ms;
   options.max_age = max_age;
   options.sequential = !background;
+  options.realtime_priority = realtime_priority;
   options.onnxruntime = onnxruntime.empty() ? nullptr : onnxruntime.c_str();
   evss_status status;
   {
@@ -204,7 +205,7 @@ nb::dict Pipeline::info() const {
 void bind_pipeline(nb::module_& module) {
   nb::class_<Pipeline>(module, "Pipeline")
       .def(nb::init<const std::string&, const std::optional<std::string>&, const std::string&, const std::string&,
-                    uint32_t, bool, const std::string&, double, uint32_t, bool>())
+                    uint32_t, bool, const std::string&, double, uint32_t, bool, uint32_t>())
       .def("close", &Pipeline::close)
       .def("try_send", &Pipeline::try_send)
       .def("receive", &Pipeline::receive)

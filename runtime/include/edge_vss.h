@@ -102,7 +102,10 @@ typedef struct evss_options {
   uint32_t struct_size; /* set by evss_options_init() */
   uint32_t threads;     /* for engines and pixels together; 0 = one per core */
   uint32_t label_size;  /* evss_label_size */
-  uint32_t reserved;
+  /* SCHED_RR priority, 1..99, of the threads that engines and pixels use and of the loop's, but for stages in the
+   * background; 0 = as the caller. A thread that calls evss_send_frame itself keeps its own. EVSS_UNAVAILABLE where the
+   * system does not permit it (CAP_SYS_NICE or RLIMIT_RTPRIO). */
+  uint32_t realtime_priority;
   const char* schedule;    /* NULL = the bundle's first */
   const char* backend;     /* NULL or "auto" = the first variant that is available */
   const char* precision;   /* NULL or "auto" = any */

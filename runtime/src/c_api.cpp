@@ -28,6 +28,7 @@ const char* deadline_problem(double deadline_ms, uint32_t max_age) {
 evss::PipelineOptions wanted_from(const evss_options& given) {
   evss::PipelineOptions wanted;
   wanted.threads = static_cast<int>(given.threads);
+  wanted.realtime_priority = static_cast<int>(given.realtime_priority);
   wanted.network_size = given.label_size == EVSS_LABELS_NETWORK;
   wanted.schedule = given.schedule ? given.schedule : "";
   wanted.backend = or_empty(given.backend);
@@ -71,6 +72,7 @@ evss_status evss_pipeline_open(const char* bundle, const evss_options* options, 
         return refuse(EVSS_INVALID_ARGUMENT, "threads must be 0..256, got " + std::to_string(given.threads));
       if (given.label_size > EVSS_LABELS_NETWORK)
         return refuse(EVSS_INVALID_ARGUMENT, "label_size is not an evss_label_size");
+      if (given.realtime_priority > 99) return refuse(EVSS_INVALID_ARGUMENT, "realtime_priority must be in 0..99");
       if (const char* problem = deadline_problem(given.deadline_ms, given.max_age))
         return refuse(EVSS_INVALID_ARGUMENT, problem);
       wanted = wanted_from(given);

@@ -29,7 +29,7 @@ void Clockwork::set_schedule(const Schedule& schedule) {
 
 void Clockwork::reset() {
   frames_ = 0;
-  forced_ = aged_ = background_ = flying_ = landed_ = 0;
+  forced_ = aged_ = early_ = background_ = flying_ = landed_ = 0;
   for (TensorState& tensor : tensors_) {
     tensor.head = 0;
     tensor.count = 0;
@@ -52,8 +52,9 @@ bool Clockwork::start(uint64_t sequence, int64_t pts_us) {
   return image_written();
 }
 
-bool Clockwork::plan(const Schedule& schedule, int64_t max_age) {
+bool Clockwork::plan(const Schedule& schedule, int64_t max_age, StageMask early) {
   schedule_ = &schedule;
+  early_ = early;
   forced_ = aged_ = background_ = 0;
   for (size_t i = 0; i < stages_.size(); ++i) {
     const bool away = (flying_ | landed_) >> i & 1;  // one firing at a time, and one value per frame
@@ -174,8 +175,12 @@ bool Clockwork::landed(int stage) {
 }
 
 Decision Clockwork::decide(int stage) const {
+  if (!guard_holds(schedule_->clocks[stage])) return Decision::kRests;
+  return early_ >> stage & 1 ? Decision::kFires : decide_by_clock(stage);
+}
+
+Decision Clockwork::decide_by_clock(int stage) const {
   const Clock& clock = schedule_->clocks[stage];
-  if (!guard_holds(clock)) return Decision::kRests;
   const auto fires_if = [](bool yes) { return yes ? Decision::kFires : Decision::kRests; };
   switch (clock.kind) {
     case ClockKind::kAlways:

@@ -31,7 +31,8 @@ class Clockwork {
   /// The two halves of `begin`. Several schedules may be planned, without trace; the one that is played is then set.
   /// No value that reaches an output becomes older than `max_age` frames (-1: no limit); see forced().
   bool start(uint64_t sequence, int64_t pts_us);
-  bool plan(const Schedule& schedule, int64_t max_age);
+  /// `early`: stages that fire although their clocks would let them rest.
+  bool plan(const Schedule& schedule, int64_t max_age, StageMask early = 0);
   /// Stages that fire this frame, or may, by the last plan, and those of them that max_age or a missing value forces.
   StageMask firing() const;
   StageMask forced() const { return forced_; }
@@ -46,7 +47,7 @@ class Clockwork {
   int64_t flight_age(int stage) const;  // of what is on the way
   bool landed(int stage);               // writes its outputs, in this frame
   void give_up(int stage) { flying_ &= ~(StageMask{1} << stage); }
-  /// Stages that landed in this frame and that their clocks have fire: nothing but another flight can do that.
+  /// Stages that landed in this frame and that the plan has fire: nothing but another flight can do that.
   StageMask again() const;
   StageMask flying() const { return flying_; }  // started, not yet landed
 
@@ -105,6 +106,7 @@ class Clockwork {
   int only_writer(int tensor) const;
   bool origin_of(int stage, Origin* origin);
   Decision decide(int stage) const;
+  Decision decide_by_clock(int stage) const;
   bool spent(int stage) const;
   void order();
   bool write(int tensor, Origin origin);
@@ -113,7 +115,7 @@ class Clockwork {
   const Graph& graph_;
   const Schedule* schedule_ = nullptr;  // of the last plan
   const Schedule* in_force_ = nullptr;
-  StageMask forced_ = 0, aged_ = 0, background_ = 0, flying_ = 0, landed_ = 0;
+  StageMask forced_ = 0, aged_ = 0, early_ = 0, background_ = 0, flying_ = 0, landed_ = 0;
   std::vector<Origin> flights_;  // by stage
   std::vector<TensorState> tensors_;
   std::vector<StageState> stages_;

@@ -4,6 +4,10 @@
 #include <sched.h>
 
 #include <chrono>
+#include <cstring>
+#include <string>
+
+#include "error.h"
 
 namespace evss {
 
@@ -27,6 +31,25 @@ void run_job(Job* job) {
 void yield_to_others() {
   sched_param none{};
   pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+}
+
+Realtime::Realtime(int priority) {
+  if (priority == 0) return;
+  sched_param before{}, wanted{};
+  wanted.sched_priority = priority;
+  pthread_getschedparam(pthread_self(), &policy_, &before);
+  priority_ = before.sched_priority;
+  if (const int failed = pthread_setschedparam(pthread_self(), SCHED_RR, &wanted))
+    throw Error(EVSS_UNAVAILABLE, "real-time priority " + std::to_string(priority) + ": " + std::strerror(failed) +
+                                      "; run as root, or allow it with LimitRTPRIO= of systemd or rtprio in "
+                                      "/etc/security/limits.conf");
+  changed_ = true;
+}
+
+Realtime::~Realtime() {
+  sched_param before{};
+  before.sched_priority = priority_;
+  if (changed_) pthread_setschedparam(pthread_self(), policy_, &before);
 }
 
 Crew::Crew(int workers, bool yielding) : workers_(static_cast<size_t>(workers)) {

@@ -29,6 +29,21 @@ void run_job(Job* job);
 /// Lets everything else on this thread's processor go first, for as long as the thread lives; so do threads it starts.
 void yield_to_others();
 
+/// The opposite, until this goes: the calling thread, and threads that it starts meanwhile, go before all that is not
+/// real-time. 0: nothing changes.
+class Realtime {
+ public:
+  /// `priority`: of SCHED_RR, 1..99. Throws Error where the system does not permit it.
+  explicit Realtime(int priority);
+  ~Realtime();
+  Realtime(const Realtime&) = delete;
+  Realtime& operator=(const Realtime&) = delete;
+
+ private:
+  bool changed_ = false;
+  int policy_ = 0, priority_ = 0;  // before
+};
+
 class Crew {
  public:
   /// `yielding`: the workers have no urgency.

@@ -36,6 +36,7 @@ Governor::Governor(const Graph& graph)
       stages_(graph.stages.size(), RollingQuantile(kFirings)),
       pre_(kFirings),
       post_(kFirings),
+      flights_(kFirings),
       excess_(kFrames) {
   excess_.add(1.0);
   for (int tensor : graph.outputs) {
@@ -47,6 +48,7 @@ void Governor::set(const Deadline& deadline) {
   deadline_ = deadline;
   choice_ = Choice{};
   level_ = 0;
+  played_ = 0;
 }
 
 void Governor::learn_stage(int stage, double ms, bool in_background) {
@@ -60,6 +62,7 @@ void Governor::learn_stage(int stage, double ms, bool in_background) {
 }
 
 void Governor::learn_frame(double pre_ms, double post_ms, double latency_ms, bool labelled, StageMask fired) {
+  played_ = fired;
   pre_.add(pre_ms);
   if (labelled) post_.add(post_ms);
   const double expected = typical(fired);
@@ -79,8 +82,23 @@ double Governor::typical(StageMask stages) const {
   return ms;
 }
 
+// With a stage in the background all rungs cost a frame the same, and the richest needs no more room than the others.
 bool Governor::fits(double foreseen_ms, int level) const {
-  return foreseen_ms <= deadline_.ms * (level < level_ ? kRoomToRise : 1.0);
+  const bool rises = level < level_ && !(level % 2 == 1 && foreseen_ms <= foreseen(played_));
+  return foreseen_ms <= deadline_.ms * (rises ? kRoomToRise : 1.0);
+}
+
+// Stages that, were they to start in the next frame only, might land too late for max_age: it would then force them
+// into a frame of its own choosing, which has no time for them.
+StageMask Governor::expiring(const Clockwork& clockwork, StageMask candidates) const {
+  StageMask found = 0;
+  if (clockwork.flying()) return found;
+  const int64_t flight = 1 + static_cast<int64_t>(flights_.high());  // and one to spare
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    const int stage = static_cast<int>(i);
+    if ((candidates & bit(stage)) && clockwork.stage_age(stage) + flight > deadline_.max_age) found |= bit(stage);
+  }
+  return found;
 }
 
 // Whether this rung is what to play; then it is in `choice_`. A stage that has just come back from the background goes
@@ -92,7 +110,11 @@ bool Governor::weigh(int rung, Clockwork& clockwork, const Background& backgroun
     const double left = stages_[static_cast<size_t>(background.stage())].middle() - (now_ms() - background.begun_ms());
     ms += std::max(0.0, left);
   }
-  choice_ = {rung, 0, clockwork.aged(), ms, true};
+  choice_.rung = rung;
+  choice_.background = 0;
+  choice_.aged = clockwork.aged();
+  choice_.foreseen_ms = ms;
+  choice_.fits = true;
   if (fits(ms, 2 * rung + (away ? 1 : 0))) {
     const StageMask again = clockwork.again() & background.candidates();
     if (again && !fits(foreseen(firing | again), 2 * rung)) choice_.background = again;
@@ -121,8 +143,11 @@ bool Governor::search(Clockwork& clockwork, const std::vector<Schedule>& schedul
   const int rungs = static_cast<int>(deadline_.ladder.size());
   for (int rung = 0; rung < rungs; ++rung) {
     const Schedule& schedule = schedules[static_cast<size_t>(deadline_.ladder[static_cast<size_t>(rung)])];
-    if (!clockwork.plan(schedule, deadline_.max_age) || !weigh(rung, clockwork, background)) continue;
+    if (!clockwork.plan(schedule, deadline_.max_age)) continue;
     rests_ = (clockwork.firing() & output_writers_) == 0;
+    choice_.early = rests_ ? 0 : expiring(clockwork, background.candidates());
+    if (choice_.early && !clockwork.plan(schedule, deadline_.max_age, choice_.early)) continue;
+    if (!weigh(rung, clockwork, background)) continue;
     return true;
   }
   return false;
@@ -145,7 +170,7 @@ const Governor::Choice& Governor::choose(Clockwork& clockwork, const std::vector
     // cheapest rung comes as near as it can.
     const bool forced = choice_.aged || clockwork.frames() == 0;
     choice_.rung = forced ? 0 : rungs - 1;
-    choice_.background = 0;
+    choice_.background = choice_.early = 0;
     choice_.fits = false;
   }
   level_ = 2 * choice_.rung + (choice_.background || clockwork.flying() ? 1 : 0);

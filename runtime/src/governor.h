@@ -40,6 +40,7 @@ class Governor {
     int rung = 0;
     StageMask background = 0;  // starts there in this frame
     StageMask aged = 0;        // fires because of max_age
+    StageMask early = 0;       // fires so that max_age does not force it later
     double foreseen_ms = 0.0;
     bool fits = true;
   };
@@ -57,6 +58,8 @@ class Governor {
 
   // What was measured, in milliseconds. The first firing of a stage says little and is left out.
   void learn_stage(int stage, double ms, bool in_background);
+  /// How many frames a stage was on its way in the background.
+  void learn_flight(int64_t frames) { flights_.add(static_cast<double>(frames)); }
   /// At the end of a frame; `labelled`: a label map was made, `fired`: stages that ran in the frame itself.
   void learn_frame(double pre_ms, double post_ms, double latency_ms, bool labelled, StageMask fired);
 
@@ -65,6 +68,7 @@ class Governor {
   double typical(StageMask stages) const;
   double foreseen(StageMask stages) const { return typical(stages) * beyond_; }
   bool search(Clockwork& clockwork, const std::vector<Schedule>& schedules, const Background& background);
+  StageMask expiring(const Clockwork& clockwork, StageMask candidates) const;
   bool fits(double foreseen_ms, int level) const;
 
   const Graph& graph_;
@@ -72,11 +76,12 @@ class Governor {
   Choice choice_;
   StageMask output_writers_ = 0, warm_ = 0;
   std::vector<RollingQuantile> stages_;
-  RollingQuantile pre_, post_;
+  RollingQuantile pre_, post_, flights_;
   RollingQuantile excess_;  // of a frame's time over the typical times of what it did: 1 = as expected
   double beyond_ = 1.0;     // how far beyond the typical a frame is taken to go
   bool rests_ = false;      // the choice uses the last label maps again
   int level_ = 0;           // of the frame before: twice the rung, and one more with a stage in the background
+  StageMask played_ = 0;    // in the frame before, the stage in the background left out
 };
 
 }  // namespace evss

@@ -59,12 +59,14 @@ Pipeline::Pipeline(const std::string& path, const PipelineOptions& options)
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   threads_ = options.threads > 0 ? options.threads : std::max(1, cores);
   load(0);
+  const Realtime inherited(options_.realtime_priority);
   pool_ = std::make_unique<ParallelFor>(threads_);
   describe();
 }
 
 // Everything that belongs to one variant; where this throws, what was loaded before stays.
 void Pipeline::load(size_t first_variant) {
+  const Realtime inherited(options_.realtime_priority);  // by the threads of engines and crews
   const Manifest& manifest = bundle_.manifest();
   ChosenVariant chosen =
       choose_variant(manifest, first_variant, options_.backend, options_.precision, options_.backend_options);

@@ -15,7 +15,8 @@
 namespace evss {
 
 struct PipelineOptions {
-  int threads = 0;  // 0 = one per core
+  int threads = 0;            // 0 = one per core
+  int realtime_priority = 0;  // SCHED_RR of its threads and of the loop's; 0 = as the caller
   bool network_size = false;
   double deadline_ms = 0.0;                  // 0 = none
   int64_t max_age = 0;                       // frames; 0 = the bundle's
@@ -37,6 +38,7 @@ class Pipeline {
   /// Loads the next variant that fits what was asked for. False: there is none that works, and nothing changed.
   bool next_variant(std::string* why_not);
   size_t num_stages() const { return result_stages_.size(); }
+  int realtime_priority() const { return options_.realtime_priority; }
   void set_schedule(const std::string& name);  // throws Error
   void set_deadline(double ms, int64_t max_age);
   void read_tensor(const std::string& name, void* out, size_t bytes);  // throws Error

@@ -142,7 +142,7 @@ bool Scheduler::plan() {
   if (!governor_.on()) return clockwork_.plan(schedule(), -1);
   const Governor::Choice& choice = governor_.choose(clockwork_, schedules_, *background_);
   if (static_cast<size_t>(governor_.chosen()) != current_) set_schedule(governor_.chosen());
-  if (!clockwork_.plan(schedule(), governor_.deadline().max_age)) return false;
+  if (!clockwork_.plan(schedule(), governor_.deadline().max_age, choice.early)) return false;
   later_ = choice.background;
   clockwork_.put_in_background(later_);
   return true;
@@ -171,6 +171,7 @@ bool Scheduler::land(bool wait, Status* status) {
     return false;
   }
   governor_.learn_stage(job.stage, job.ms, true);
+  governor_.learn_flight(clockwork_.flight_age(job.stage));
   started_ &= ~bit(job.stage);
   if (clockwork_.flight_age(job.stage) > governor_.deadline().max_age) {
     clockwork_.give_up(job.stage);

@@ -80,6 +80,7 @@ int open_all(const Options& options, Run* run) {
   wanted.precision = options.precision.c_str();
   wanted.threads = options.threads;
   wanted.deadline_ms = options.deadline_ms;
+  wanted.realtime_priority = options.realtime_priority;
   evss_status status = evss_pipeline_open(options.bundle.c_str(), &wanted, &run->pipeline);
   if (status != EVSS_OK) return say(code_of(status), evss_last_error());
   run->info.struct_size = sizeof run->info;

@@ -18,6 +18,7 @@ const char* const kUsage =
     "  --precision NAME         auto, or one that the bundle holds\n"
     "  --threads N              0..256; 0 = one per core\n"
     "  --deadline-ms MS         take cheaper schedules of the ladder to keep within this; 0: none\n"
+    "  --realtime-priority N    0..99, SCHED_RR of the threads that label; 0: as other programs\n"
     "  --output PATH            x.mkv, x.mp4: overlay video; a folder: label maps as PGM; shm:NAME: shared memory;\n"
     "                           repeatable\n"
     "  --frames N               stop after this many\n"
@@ -45,6 +46,10 @@ bool take(const std::string& name, const std::string& value, Options* options, s
     *why += "a whole number in 0..256";
     if (!whole(value, 0, 256, &number)) return false;
     options->threads = static_cast<uint32_t>(number);
+  } else if (name == "--realtime-priority") {
+    *why += "a whole number in 0..99";
+    if (!whole(value, 0, 99, &number)) return false;
+    options->realtime_priority = static_cast<uint32_t>(number);
   } else if (name == "--frames") {
     *why += "a whole number from 1 on";
     if (!whole(value, 1, 1ull << 50, &options->frames)) return false;
@@ -63,6 +68,8 @@ bool take(const std::string& name, const std::string& value, Options* options, s
                                                 : nullptr;
     *why = "no such option: " + name;
     if (!text) return false;
+    *why = name + " is empty";
+    if (value.empty()) return false;
     *text = value;
   }
   return true;

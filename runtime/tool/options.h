@@ -11,7 +11,7 @@ struct Options {
   std::string bundle, source, schedule, backend = "auto", precision = "auto", json;
   std::vector<std::string> outputs;
   double deadline_ms = 0.0;
-  uint32_t threads = 0;
+  uint32_t threads = 0, realtime_priority = 0;
   uint64_t frames = 0;
   bool realtime = true, help = false, version = false;
 };

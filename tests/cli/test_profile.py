@@ -122,6 +122,7 @@ def test_files_that_are_no_reports_are_refused(cli: Cli, chain: Path, made: Path
     (tmp_path / "run.json").write_text('{"frames": 3, "latency_ms": {}}')
     old = changed(made, tmp_path / "old.json", lambda report: report.update(format="edge-vss profile 0"))
     cut = changed(made, tmp_path / "cut.json", lambda report: report.pop("stages"))
+    below = changed(made, tmp_path / "below.json", lambda report: report["prices"]["own"].update(pre=-1.0))
     (tmp_path / "nan.json").write_text(made.read_text().replace('"p50": ', '"p50": NaN, "was": ', 1))
     (tmp_path / "huge.json").write_text(made.read_text().replace('"p50": ', '"p50": 1e300, "was": ', 1))
     said = {
@@ -132,7 +133,7 @@ def test_files_that_are_no_reports_are_refused(cli: Cli, chain: Path, made: Path
         "list": "no report",
         "run": "no report",
     }
-    for name, part in {**said, old.stem: "profile 0", cut.stem: "stages missing"}.items():
+    for name, part in {**said, old.stem: "profile 0", cut.stem: "stages missing", below.stem: "below zero"}.items():
         path = tmp_path / f"{name}.json"
         assert_one_line(cli("compare", made, path), 3, part)
         assert_one_line(cli("compare", path, made), 3, part)

@@ -97,7 +97,7 @@ def test_the_example_configuration_holds_options_that_run_has(tmp_path: Path, ti
     assert read_command(DEPLOY / "camera.toml")[1:] == ["--", "/var/lib/edge-vss/street.bundle", "csi://0"]
     full = re.sub(r"(?m)^# (\w+ = )", r"\1", text)
     options = read_command(write(tmp_path / "full.toml", full))[1:-3]
-    assert len(options) == 4
+    assert len(options) == 6
     shown = subprocess.run(
         [sys.executable, "-m", "edge_vss.cli", "run", "--help"], capture_output=True, text=True, check=True, cwd="/"
     ).stdout

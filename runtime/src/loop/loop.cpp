@@ -48,6 +48,7 @@ void Loop::stop() {
 
 void Loop::work() {
   try {
+    const Realtime urgent(pipeline_.realtime_priority());
     while (!stop_ && fetch_and_label()) {
     }
   } catch (const std::exception& error) {
