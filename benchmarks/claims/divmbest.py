@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from claims.jobs import Job, Training
 from claims.scores import Native, PerFrame, network_scores
 from claims.table import Claim, arm_row, native_row, seeds_of
+from claims.teacher import EPOCHS as SEGNET_EPOCHS
+from claims.teacher import more_streets
 from claims.world import Scale
 from edge_vss.data.colour import to_rgb
 from edge_vss.data.datasets import open_dataset
@@ -23,8 +25,8 @@ from edge_vss.proposals.comparison import compare_choices
 from edge_vss.proposals.grid import CrfConfig
 from edge_vss.training import LossConfig, load_checkpoint
 
-EVERY, EPOCHS, STEP = 3, 60, 6
-"""Every so-manieth frame is labelled; re-rankers see and are judged on every sixth."""
+EVERY, EPOCHS, STEP = 3, 60, 4
+"""Every so-manieth frame is labelled; re-rankers see and are judged on every fourth."""
 OTHER_STREETS = 3_000
 """On which re-rankers are trained."""
 COUNTS = (5, 10, 30)
@@ -35,11 +37,12 @@ NETWORKS = {
     "IoU of 16 frames": ("iou", "perframe", CORPUS),
     "IoU of 4 frames": ("iou", "perframe", LossConfig(jaccard=0.0, iou_frames=4)),
     "IoU of 1 frame": ("iou", "perframe", LossConfig(jaccard=0.0, iou_frames=1)),
-    "larger network, cross-entropy": ("supervised", "teacher", PLAIN),
-    "larger network, IoU of 16 frames": ("iou", "teacher", CORPUS),
 }
-SEGNETS = (4, 5)
-"""Which of them choose among the solutions of the first."""
+SEGNETS = {
+    "larger network, cross-entropy": ("supervised", PLAIN),
+    "larger network, IoU of 16 frames": ("iou", CORPUS),
+}
+"""What chooses among the solutions of the first: larger, and it has seen more streets, all labelled."""
 WAYS = ("first", "reranked", "oracle")
 
 
@@ -60,7 +63,7 @@ class Choosing:
         for segnet in self.segnets:
             seen, unseen = (list(self._frames(root, segnet, *part)) for part in (train, test))
             choices = compare_choices(seen, unseen, classes, counts=self.counts)
-            found[segnet.rpartition("-")[0]] = {
+            found[segnet] = {
                 str(count): {way: float(getattr(each, way).miou) for way in WAYS} for count, each in choices.items()
             }
         return found
@@ -89,14 +92,18 @@ class Choosing:
 
 def jobs(scale: Scale) -> list[Job]:
     data, found = scale.train_data(), []
-    others = scale.street(OTHER_STREETS, scale.held_out_clips)
+    others = scale.street(OTHER_STREETS, scale.clips * 2 // 3)
+    segnets = tuple(f"divmbest/segnet{place}" for place in range(len(SEGNETS)))
+    for segnet, (recipe, loss) in zip(segnets, SEGNETS.values(), strict=True):
+        config = scale.config(SEGNET_EPOCHS, network="teacher", loss=loss)
+        found.append(Job(segnet, Training(recipe=recipe, config=config, data=more_streets(scale))))
+        found.append(Job(f"{segnet}/score", PerFrame(segnet, scale.held_out()), (segnet,)))
     for seed in range(scale.seeds):
         names = [f"divmbest/net{place}-{seed}" for place in range(len(NETWORKS))]
         for name, (recipe, network, loss) in zip(names, NETWORKS.values(), strict=True):
             config = scale.config(EPOCHS, network=network, labelled_every=EVERY, loss=loss)
             found.append(Job(name, Training(recipe=recipe, config=config, data=data, seed=seed)))
             found.append(Job(f"{name}/score", PerFrame(name, scale.held_out()), (name,)))
-        segnets = tuple(names[place] for place in SEGNETS)
         choosing = Choosing(names[0], segnets, others, scale.held_out())
         found.append(Job(f"divmbest/choice-{seed}", choosing, (names[0], *segnets)))
     native = Native("divmbest/net1-0", (("held-out", scale.held_out()),))
@@ -108,23 +115,27 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
     """Rows of arms and rows of claims."""
 
     def network(place: int) -> dict[str, list[float]]:
-        job = f"divmbest/net{place}-{{}}/score"
-        scores = seeds_of(results, job, scale, ("miou", "pixel_accuracy", "iou"))
-        rare = [statistics.fmean(iou[name] for name in RARE) for iou in scores.pop("iou")]  # type: ignore[call-overload]
-        return {**scores, "rare_miou": rare}
+        scores = seeds_of(results, f"divmbest/net{place}-{{}}/score", scale, ("miou", "pixel_accuracy"))
+        return scores | {"rare_miou": [rare(f"divmbest/net{place}-{seed}/score") for seed in range(scale.seeds)]}
+
+    def rare(job: str) -> float:
+        return statistics.fmean(results[job]["iou"][name] for name in RARE)
 
     def choice(place: int, count: int) -> dict[str, list[float]]:
-        return seeds_of(results, "divmbest/choice-{}", scale, WAYS, f"divmbest/net{place}", str(count))
+        return seeds_of(results, "divmbest/choice-{}", scale, WAYS, f"divmbest/segnet{place}", str(count))
 
     networks = [network(place) for place in range(len(NETWORKS))]
     rows = [arm_row(name, values) for name, values in zip(NETWORKS, networks, strict=True)]
-    for place in SEGNETS:
+    for place, name in enumerate(SEGNETS):
+        job = f"divmbest/segnet{place}/score"
+        own = {score: [results[job][score]] for score in ("miou", "pixel_accuracy")}
+        rows.append(arm_row(f"{name}, alone", own | {"rare_miou": [rare(job)]}))
         for count in COUNTS:
             ways = {f"miou_{way}": values for way, values in choice(place, count).items()}
-            rows.append(arm_row(f"{count} solutions, re-ranked by {list(NETWORKS)[place]}", ways))
+            rows.append(arm_row(f"{count} solutions, re-ranked by {name}", ways))
     in_torch = results["divmbest/net1-0/score"]["miou"]
     rows.append(native_row("IoU of 16 frames", results["divmbest/native"]["held-out"]["full"]["miou"], in_torch))
-    by_plain, by_iou = ({count: choice(place, count) for count in COUNTS} for place in SEGNETS)
+    by_plain, by_iou = ({count: choice(place, count) for count in COUNTS} for place in range(len(SEGNETS)))
     claims = []
     for count in COUNTS:
         chosen = by_iou[count]

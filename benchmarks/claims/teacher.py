@@ -11,7 +11,12 @@ EVERY = 3
 MORE, EPOCHS = 3, 12
 
 
+def more_streets(scale: Scale) -> str:
+    """DATA: streets at two frames a second; the first of them are the students'."""
+    return scale.street(1_000, MORE * scale.clips, fps=2)
+
+
 def teacher_job(scale: Scale) -> Job:
-    """Streets at two frames a second, all labelled; the first of them are the students'."""
-    data = scale.street(1_000, MORE * scale.clips, fps=2)
-    return Job(TEACHER, Training(recipe="supervised", config=scale.config(EPOCHS, network="teacher"), data=data))
+    """All frames of them are labelled."""
+    config = scale.config(EPOCHS, network="teacher")
+    return Job(TEACHER, Training(recipe="supervised", config=config, data=more_streets(scale)))
