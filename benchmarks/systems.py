@@ -35,11 +35,14 @@ def main() -> int:
     made.add_argument("--tiny", action="store_true", help="seconds, as the tests play it; 0 whatever is shown")
     made.add_argument("--seeds", type=int, help="instead of 3")
     made.add_argument("--trial", action="store_true", help="score on other streets, those that recipes are tried on")
+    made.add_argument("--camvid", metavar="FOLDER", help="rows of CamVid's val split too, where a system has them")
     args = made.parse_args()
     kind = "tiny" if args.tiny else "quick" if args.quick else "whole"
     scale = {"tiny": TINY, "quick": QUICK, "whole": WHOLE}[kind]
     if args.seeds:
         scale = replace(scale, seeds=args.seeds)
+    if args.camvid:
+        scale = replace(scale, camvid=args.camvid)
     if args.trial:
         scale = replace(scale, held_out_seed=80_000)
     system = importlib.import_module(f"claims.{args.name}")
@@ -54,7 +57,9 @@ def main() -> int:
     spent = sum(result["seconds"] for result in results.values())
     where = environment(
         system=args.name,
-        command=f"python benchmarks/systems.py {args.name}" + ("" if kind == "whole" else f" --{kind}"),
+        command=f"python benchmarks/systems.py {args.name}"
+        + ("" if kind == "whole" else f" --{kind}")
+        + (" --camvid FOLDER" if args.camvid else ""),
         held_out=scale.held_out(),
         train=scale.train_data(),
         compute_minutes=round(spent / 60, 1),

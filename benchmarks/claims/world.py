@@ -21,6 +21,8 @@ class Scale:
     seeds: int = 3
     held_out_seed: int = 90_000
     """Of the first held-out street. Recipes were tried out on those from 80,000 on."""
+    camvid: str | None = None
+    """Folder of CamVid; with it some systems have rows of its val split."""
 
     def street(self, seed: int, clips: int, **keys: object) -> str:
         """DATA; equal seeds are equal streets."""

@@ -99,8 +99,8 @@ def label(
 
     Example: [bold]edge-vss data label zoo:clockwork-street drive.mp4 -o labelled/ --min-confidence 0.8[/bold]
     """
+    from edge_vss.label_writer import write_labels
     from edge_vss.labellers import LabelOptions
-    from edge_vss.pseudo_labels import write_labels
 
     report = Report(json)
     options = LabelOptions(

@@ -217,7 +217,7 @@ class Loop:
         path = self.out / RESUME
         tensors, metadata = read_tensors(path)
         try:
-            note = msgspec.json.decode(metadata["run"], type=dict[str, int | float | str | None])
+            note = _note(metadata)
             step, best, identity = note["step"], note["best"], note["identity"]
         except (KeyError, msgspec.MsgspecError) as error:
             raise BadInput(f"{path} is no resume point: {error}") from error
@@ -248,11 +248,14 @@ class Loop:
 def run_identity(path: Path) -> str | None:
     """Which run a resume point is of; None where it does not say."""
     try:
-        found = msgspec.json.decode(read_tensors(path)[1]["run"], type=dict[str, int | float | str | None])
+        identity = _note(read_tensors(path)[1]).get("identity")
     except (BadInput, KeyError, msgspec.MsgspecError):
         return None
-    identity = found.get("identity")
     return identity if isinstance(identity, str) else None
+
+
+def _note(metadata: dict[str, str]) -> dict[str, int | float | str | None]:
+    return msgspec.json.decode(metadata["run"], type=dict[str, int | float | str | None])
 
 
 def _numbers(parts: dict[str, Tensor]) -> dict[str, object]:

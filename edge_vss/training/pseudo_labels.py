@@ -91,7 +91,7 @@ def flow_labels(clip: Clip, index: int, chances: Chances, options: FlowLabels) -
     if options.agree:
         keep &= labels == own.argmax(dim=0)
     if options.coverage < 1:
-        keep &= _most_probable(best, labels, options.coverage)
+        keep &= _most_probable(torch.where(keep, best, -1.0), labels, options.coverage)
     found: NDArray[np.uint8] = torch.where(keep, labels, IGNORE).cpu().numpy().astype(np.uint8)
     return found
 

@@ -82,7 +82,7 @@ def test_labels_by_re_ranking_are_those_of_the_chosen_proposals(
 def test_an_interrupted_run_goes_on_with_the_clips_that_are_missing(
     cli: Cli, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edge_vss import pseudo_labels
+    from edge_vss import label_writer
 
     out, written = tmp_path / "out", []
 
@@ -92,9 +92,9 @@ def test_an_interrupted_run_goes_on_with_the_clips_that_are_missing(
             raise KeyboardInterrupt
         write_png(path, array)
 
-    write_png = pseudo_labels.write_png
+    write_png = label_writer.write_png
     with monkeypatch.context() as patch:
-        patch.setattr(pseudo_labels, "write_png", failing)
+        patch.setattr(label_writer, "write_png", failing)
         assert cli("data", "label", tiny_bundle, STREET, "-o", out).code == 130
     assert sorted(path.name for path in out.iterdir()) == ["classes.json", "clip-0000", "dataset.json"]
     before = (out / "clip-0000").stat().st_mtime_ns
