@@ -41,7 +41,33 @@ the largest cost.
 """
 ETC_NOTE = """The teacher has seen three times as many streets, all labelled; of the students' frames every third is.
 """
-NOTES = {"clockwork": CLOCKWORK_NOTE, "etc": ETC_NOTE}
+DIVMBEST_NOTE = """\
+The larger networks have seen three times as many streets, all labelled; of the others' frames every
+third is. They choose among the solutions of `cross-entropy`, and are one network for all seeds. `miou_first` is that of
+the most probable solutions, on every fourth frame of a clip; `rare_miou` that of poles, signs, fences, people and
+bicyclists.
+"""
+UDA_NOTE = """\
+From streets of a simulated look, labelled, to others of a camera's look, which are not; scored on a camera's
+look. `accuracy` and `coverage` are those of the pseudo-labels against the truth, which no training saw. Pseudo-labels
+of single frames are as many, the most probable of each class.
+"""
+TDNET_NOTE = """\
+Schedule `cycle` unless the row says otherwise. `mixed` and `fast` are how the camera moves. The teacher is
+that of ETC. Every arm sees as many labelled frames, of which each of two sub-networks encodes one per clip.
+"""
+WECLICK_NOTE = """\
+Of every sixth frame a pixel per object is known, or, in the last arm, the whole map. The teacher has seen
+three times as many streets, and nothing but clicks either.
+"""
+NOTES = {
+    "clockwork": CLOCKWORK_NOTE,
+    "divmbest": DIVMBEST_NOTE,
+    "uda": UDA_NOTE,
+    "tdnet": TDNET_NOTE,
+    "etc": ETC_NOTE,
+    "weclick": WECLICK_NOTE,
+}
 HIDDEN = ("arm", "seeds")
 
 

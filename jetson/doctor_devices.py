@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -37,6 +38,8 @@ JETSON_ELEMENTS = {
 }  # fmt: skip
 GROUPS = ("video", "render", "i2c")
 """Cameras and the GPU, its render nodes, and power sensors on the bus."""
+RTPRIO = 50
+"""As the service has it."""
 ARGUS_SOCKET = "tmp/argus_socket"
 INSPECT_TIMEOUT_S = 60.0
 """The first call after an installation looks through all plug-ins."""
@@ -56,6 +59,7 @@ def examine_cameras(root: Path, board: Board) -> Iterator[Check]:
     devices = numbered(root / "dev", "video*")
     yield _cameras(root, board, devices)
     yield _groups(board, bool(devices))
+    yield _realtime()
 
 
 def _gstreamer() -> Check:
@@ -111,6 +115,26 @@ def _groups(board: Board, cameras: bool) -> Check:
     lacking = [name for name in needed if name in numbers and name not in member and os.geteuid() != 0]
     fix = f"sudo usermod -aG {','.join(lacking)} $USER, then log in again" if lacking else ""
     return Check(name="groups", ok=not lacking, found=found, fix=fix)
+
+
+def _realtime() -> Check:
+    """Whether ``--realtime-priority`` is permitted: tried on a thread that then ends."""
+    refused: list[OSError] = []
+
+    def attempt() -> None:
+        try:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(RTPRIO))
+        except OSError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    fix = (
+        f'echo "$USER - rtprio {RTPRIO}" | sudo tee -a /etc/security/limits.conf, then log in again' if refused else ""
+    )
+    found = "not permitted; only --realtime-priority wants it" if refused else f"permitted, {RTPRIO} was tried"
+    return Check(name="real-time priority", ok=not refused, found=found, fix=fix)
 
 
 def _group(name: str) -> grp.struct_group | None:

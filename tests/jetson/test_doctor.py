@@ -149,10 +149,11 @@ def test_a_user_outside_the_groups_is_told_which_to_join(tmp_path: Path) -> None
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "board = d.Board(model=None, module=None, module_name=None, chip='tegra234', l4t=None, jetpack=None, "
         "capability=None, power_mode=None)\n"
-        "print(json.dumps(d._groups(board, True).as_dict()))"
+        "print(json.dumps([d._groups(board, True).as_dict(), d._realtime().as_dict()]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    check = json.loads(done.stdout)
+    check, urgent = json.loads(done.stdout)
+    assert not urgent["ok"] and "rtprio 50" in urgent["fix"], "a user without a limit of their own"
     assert not check["ok"] and check["found"] == "in none of video, render, i2c"
     assert check["fix"].startswith("sudo usermod -aG video") and check["fix"].endswith("$USER, then log in again")
 
