@@ -125,9 +125,12 @@ def train_reranker(
         The keys that ``rerank --json`` promises.
 
     Raises:
-        BadInput: Network, data or output do not load or fit, or fewer than two frames have labels.
+        BadInput: Network or data do not load or fit, ``out`` cannot be written or holds something else than a
+            re-ranker, or fewer than two frames have labels.
     """
     check_place(out)
+    if out.exists():
+        load_reranker(out)  # nothing else is replaced
     pair, candidates = _candidates(options, data, crf or CrfConfig(), progress)
     if len(candidates.features) < 2:
         raise BadInput(f"{data}: a re-ranker needs two labelled frames or more")

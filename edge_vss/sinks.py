@@ -121,6 +121,7 @@ class LabelFolder:
 
     def close(self) -> None:
         try:
+            self._refuse_mixing(self._folder)  # another run may have filled it meanwhile
             for relative in self._written:
                 (self._folder / relative).parent.mkdir(exist_ok=True)
                 (self._part / relative).replace(self._folder / relative)

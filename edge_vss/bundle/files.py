@@ -7,6 +7,7 @@ bundle appears under its name only when it is complete.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import tempfile
 import zipfile
@@ -159,7 +160,21 @@ def check_target(path: Path) -> None:
         raise BadInput(f"{path}: is a folder that holds no bundle; choose another output")
     if path.is_file() and path.suffix != ".zip":
         raise BadInput(f"{path}: is a file; choose another output")
+    if path.is_dir() and (foreign := _foreign(path)):
+        raise BadInput(
+            f"{path}: holds {foreign}, which is no part of the bundle and would go with it; move it away first"
+        )
     check_place(path)
+
+
+def _foreign(path: Path) -> str:
+    """A file of a bundle's folder that its manifest does not name; nothing where the manifest is damaged."""
+    try:
+        known = {MANIFEST, *json.loads((path / MANIFEST).read_bytes())["files"]}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    inside = (file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if not file.is_dir())
+    return next((name for name in inside if name not in known), "")
 
 
 @contextmanager

@@ -59,8 +59,12 @@ def calibrate(
         if clock_rate is not None or int8 or max_drop is not None or data is None:
             raise typer.BadParameter("--sweep wants --data DATA, and none of --clock-rate, --int8 and --max-drop")
         return _sweep(Report(json), bundle, source, data, schedule, out)
+    from edge_vss.bundle.files import MANIFEST, check_target
+
     _check(clock_rate, source, int8, method, max_drop, data)
     report = Report(json)
+    if (bundle / MANIFEST).exists():  # before the work; what is no bundle is told apart below
+        check_target(bundle)
     values: dict[str, Any] = {}
     if int8 or max_drop is not None:
         values |= _integers(report, bundle, source if int8 else None, method, max_drop, data, backend)

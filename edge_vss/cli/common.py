@@ -104,8 +104,8 @@ class Report:
     def __init__(self, json_target: str | None) -> None:
         self._target = json_target
         if json_target not in (None, "-"):
-            _check_place(Path(str(json_target)))
             _check_apart(Path(str(json_target)), self.arguments)
+            _check_place(Path(str(json_target)))
         self.console = _Console(stderr=json_target == "-", highlight=False)
         if not self.console.is_terminal:
             self.console = _Console(stderr=json_target == "-", highlight=False, width=FILE_WIDTH)
@@ -167,9 +167,11 @@ def _holds(given: str, target: Path) -> bool:
     """Whether ``given`` is the path of ``target``, or of a bundle with ``target`` inside."""
     try:
         path = Path(given).expanduser()
-        if not given or not path.exists():
+        if path.resolve() == target:  # whether or not it is there yet: two outputs of one name
+            return True
+        if not path.exists():
             return False
-        return path.resolve() == target or ((path / "manifest.json").is_file() and path.resolve() in target.parents)
+        return (path / "manifest.json").is_file() and path.resolve() in target.parents
     except (OSError, ValueError, RuntimeError):  # most arguments are no paths
         return False
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edge_vss.data.cameras import CameraOptions
 
 __all__ = [
+    "MAX_FRAMES",
     "CameraFpsOption",
     "CameraSizeOption",
     "DeadlineOption",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 MAX_SIDE = 16384
+MAX_FRAMES = 1 << 50
 DeadlineOption = Annotated[
     float,
     typer.Option(

@@ -18,6 +18,7 @@ from edge_vss.cli.common import (
     share_bar,
 )
 from edge_vss.cli.loop_options import (
+    MAX_FRAMES,
     CameraFpsOption,
     CameraSizeOption,
     DeadlineOption,
@@ -51,7 +52,9 @@ def profile(
     warm_up: Annotated[
         float, typer.Option(min=0.1, max=3600, metavar="S", help="Longest warm-up; it ends when the machine settled.")
     ] = 60.0,
-    frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many, however short the time.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, max=MAX_FRAMES, help="Stop after this many, however short the time.")
+    ] = None,
     deadline_ms: DeadlineOption = 0.0,
     realtime_priority: RealtimePriorityOption = 0,
     mlperf: Annotated[

@@ -24,6 +24,7 @@ from edge_vss.cli.common import (
     show_bar,
 )
 from edge_vss.cli.loop_options import (
+    MAX_FRAMES,
     CameraFpsOption,
     CameraSizeOption,
     DeadlineOption,
@@ -61,7 +62,7 @@ def run(
         ),
     ] = None,
     preview: PreviewOption = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, max=MAX_FRAMES, help="Stop after this many.")] = None,
     as_fast_as_possible: FastOption = False,
     camera_size: CameraSizeOption = None,
     camera_fps: CameraFpsOption = 0.0,
@@ -81,9 +82,9 @@ def run(
     from edge_vss.preview import DEFAULT_ADDRESS, open_preview, parse_address
     from edge_vss.run_stats import RunStats
 
-    report = Report(json)
     if json in (output or ()):
         raise typer.BadParameter("--json and --output name the same file")
+    report = Report(json)
     address = parse_address(preview or DEFAULT_ADDRESS) if preview is not None else None
     with open_run(
         bundle,
@@ -193,6 +194,8 @@ def _print(report: Report, found: dict[str, Any], targets: list[str]) -> None:
     )
     age = found["age_frames"]
     report.print(f"age of the label map: mean {age['mean']:.2f}, max {age['max']} frames")
+    if flags := {flag: count for flag, count in found["flags"].items() if flag != "reset"}:
+        report.print("flagged frames: " + ", ".join(f"{flag} {count}" for flag, count in flags.items()))
     if found["dropped"]:
         report.print("dropped: " + ", ".join(f"{reason} {count}" for reason, count in found["dropped"].items()))
     for target in targets:

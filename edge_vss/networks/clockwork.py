@@ -127,6 +127,7 @@ def clockwork(config: NetworkConfig) -> StagedNetwork:
         aux_heads={"deep": nn.Conv2d(config.fine, config.classes, 1)},
         features=("deep",),
         states=("deep",),
+        kept=("middle",),
         clocked=("deep",),
         signal=("middle", "labels_middle"),
     )

@@ -41,6 +41,7 @@ class StagedNetwork(nn.Module):
         aux: names of the tensors that get an auxiliary loss.
         features: names of the tensors that distillation compares with the teacher's.
         states: names of the tensors whose last version survives a frame: what clocked stages write.
+        kept: names of more such tensors, of stages that rest under some schedules; training takes them to be fresh.
         rings: name of a tensor whose last versions survive → how many.
         clocked: names of the stages that a schedule may let rest.
         signal: (stage, label tensor) that an adaptive clock watches; None where nothing is clocked.
@@ -55,6 +56,7 @@ class StagedNetwork(nn.Module):
         aux: tuple[str, ...] = (),
         features: tuple[str, ...] = (),
         states: tuple[str, ...] = (),
+        kept: tuple[str, ...] = (),
         rings: Mapping[str, int] | None = None,
         clocked: tuple[str, ...] = (),
         signal: tuple[str, str] | None = None,
@@ -66,6 +68,7 @@ class StagedNetwork(nn.Module):
         self.aux = aux
         self.features = features
         self.states = states
+        self.kept = kept
         self.rings = dict(rings or {})
         self.clocked = clocked
         self.signal = signal
@@ -96,6 +99,7 @@ class StagedNetwork(nn.Module):
                 outputs = modules[stage.name](*(values[read.tensor] for read in stage.inputs))
                 values.update(zip(stage.outputs, outputs, strict=True))
         params = {name: sum(parameter.numel() for parameter in module.parameters()) for name, module in modules.items()}
+        surviving = {*self.states, *self.kept}
         return graphs.Graph(
             image=IMAGE,
             tensors=tuple(
@@ -103,7 +107,7 @@ class StagedNetwork(nn.Module):
                     name=name,
                     shape=tuple(value.shape),
                     dtype=DTYPES[value.dtype],
-                    lives="ring" if name in self.rings else "state" if name in self.states else "frame",
+                    lives="ring" if name in self.rings else "state" if name in surviving else "frame",
                     depth=self.rings.get(name, 1),
                 )
                 for name, value in values.items()

@@ -6,9 +6,11 @@ pictures ask for. Neither can be told from one schedule, so every profile also p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,15 @@ from edge_vss.profiling.recorder import Rows
 from edge_vss.runtime import Pipeline
 from edge_vss.schedule import Adaptive, Never, Schedule
 
-__all__ = ["engine_digests", "lanes_of", "measure_prices", "parts_of", "seam_frames_of", "sequential_schedule"]
+__all__ = [
+    "clocks_digest",
+    "engine_digests",
+    "lanes_of",
+    "measure_prices",
+    "parts_of",
+    "seam_frames_of",
+    "sequential_schedule",
+]
 
 FRAMES, LEAST_FRAMES, SECONDS = 120, 24, 3.0
 """Of one measurement of times: as many frames as these seconds hold, within limits."""
@@ -50,6 +60,11 @@ def sequential_schedule(manifest: Manifest) -> Schedule | None:
     return min(
         found, key=lambda schedule: sum(isinstance(c, Never) + 1 for c in schedule.clocks.values()), default=None
     )
+
+
+def clocks_digest(manifest: Manifest) -> str:
+    """The same where schedules, their clocks and thresholds are."""
+    return hashlib.sha256(msgspec.json.encode(manifest.schedules)).hexdigest()
 
 
 def engine_digests(manifest: Manifest, variant: str) -> dict[str, str]:

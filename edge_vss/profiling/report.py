@@ -48,6 +48,7 @@ def build_report(measured: Measurement) -> dict[str, Any]:
         "precision": info.precision,
         "variant": info.variant,
         "engines": measured.engines,
+        "clocks": measured.clocks,
         "realtime_priority": options.realtime_priority,
         **trust,
         "null_because": null_because,

@@ -18,7 +18,7 @@ from edge_vss.jetson.board import Board, read_board
 from edge_vss.jetson.power import PowerSampler, PowerTrace, find_power
 from edge_vss.profiling.laps import Footage, Laps, open_footage
 from edge_vss.profiling.monitor import Monitor, Watched, memory_high_water_mib
-from edge_vss.profiling.pricing import engine_digests, measure_prices, seam_frames_of
+from edge_vss.profiling.pricing import clocks_digest, engine_digests, measure_prices, seam_frames_of
 from edge_vss.profiling.recorder import MAX_FRAMES, Recorder, Rows
 from edge_vss.profiling.rules import MLPERF_S
 from edge_vss.profiling.warm_up import STRETCH_FRAMES, STRETCH_S, Settling, WarmUp
@@ -110,6 +110,7 @@ class Measurement:
     schedules: tuple[str, ...]
     """Of the bundle, in its order."""
     engines: dict[str, str]
+    clocks: str
     """Stage -> sha256 of its engine."""
     prices: dict[str, Any]
     interrupted: bool
@@ -307,6 +308,7 @@ class _Run:
             fallbacks=self.fallbacks,
             schedules=tuple(schedule.name for schedule in manifest.schedules),
             engines=engine_digests(manifest, self._pipeline.info.variant),
+            clocks=clocks_digest(manifest),
             prices=prices,
             interrupted=self.interrupted,
         )

@@ -18,7 +18,7 @@ from edge_vss.errors import BadInput
 from edge_vss.executor import ScriptedExecutor
 from edge_vss.profiling.frame_model import IMAGE
 from edge_vss.profiling.prices import Prices
-from edge_vss.profiling.pricing import engine_digests, seam_frames_of
+from edge_vss.profiling.pricing import clocks_digest, engine_digests, seam_frames_of
 from edge_vss.profiling.rules import Latencies
 from edge_vss.schedule import Adaptive, Schedule
 
@@ -87,6 +87,8 @@ def check_match(report: Mapping[str, Any], manifest: Manifest) -> None:
     timed = report.get("engines")  # not in reports of old
     if isinstance(timed, Mapping) and timed != engine_digests(manifest, str(report.get("variant"))):
         raise BadInput("the report is of other engines than this bundle has; profile it")
+    if report.get("clocks", clocks_digest(manifest)) != clocks_digest(manifest):  # not in reports of old
+        raise BadInput("the report is of other clocks than this bundle has now; profile it again")
     if report.get("bundle") != manifest.name:
         raise BadInput(f"the report is of bundle {report.get('bundle')!r}, this one is {manifest.name!r}; profile it")
 

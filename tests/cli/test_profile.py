@@ -140,6 +140,11 @@ def test_files_that_are_no_reports_are_refused(cli: Cli, chain: Path, made: Path
         assert_one_line(cli("simulate", chain, "--profile", path), 3, part)
 
 
+def test_a_report_of_other_clocks_is_not_priced(cli: Cli, chain: Path, made: Path, tmp_path: Path) -> None:
+    other = changed(made, tmp_path / "other.json", lambda report: report.update(clocks="0" * 64))
+    assert_one_line(cli("simulate", chain, "--profile", other), 3, "other clocks")
+
+
 def test_simulate_prices_every_schedule(cli: Cli, chain: Path, made: Path) -> None:
     done = cli("simulate", chain, "--profile", made, "--fps", 50, "--deadline-ms", 15, "--json", "-")
     assert done.code == 0, done.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from graphs import chain_graph
@@ -98,6 +99,26 @@ def test_label_maps_of_an_earlier_run_are_neither_mixed_nor_lost(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert main(["run", bundle, "street:[frames=2,size=64x96]", fast, "--output", str(folder / "b-*.png")]) == 0
     assert len(list(folder.iterdir())) == 5
+
+
+def test_of_two_runs_into_one_folder_the_later_one_adds_nothing(
+    bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_vss import labelling
+
+    folder, street = tmp_path / "labels", "street:[frames=3,size=64x96]"
+    words = ["run", bundle, street, "--as-fast-as-possible", "--output", str(folder)]
+    label, inner = labelling.label_frames, []
+
+    def meanwhile(*given: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        inner.append(main([*words[:2], street.replace("frames=3", "frames=2"), *words[3:]]))
+        capsys.readouterr()
+        label(*given, **options)
+
+    monkeypatch.setattr(labelling, "label_frames", meanwhile)
+    assert "2 label maps already" in refused(words, capsys) and inner == [0]
+    assert sorted(path.name for path in folder.iterdir()) == ["000000.png", "000001.png"]
 
 
 def test_a_run_that_waits_tells_both_rates(bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from edge_vss.errors import BadInput
+from edge_vss.executor import ScriptedExecutor
+from edge_vss.export.network import network_schedules
 from edge_vss.networks import NetworkConfig, StagedNetwork, build_network, network_config, network_kinds
 
 HEIGHT, WIDTH = 352, 480
@@ -110,12 +112,26 @@ def test_the_signal_is_the_argmax_of_a_score_with_a_loss_of_its_own() -> None:
     assert all("score_middle" not in {read.tensor for read in wiring.inputs} for wiring in network.wiring)
 
 
-def test_a_stage_that_rests_is_the_only_one_whose_outputs_survive_a_frame() -> None:
+def test_what_a_resting_stage_leaves_to_the_others_survives_a_frame() -> None:
     network = fresh("clockwork")
     graph = network.graph(64, 96)
     kept = {tensor.name for tensor in graph.tensors if tensor.lives == "state"}
     written = {name for stage in network.clocked for name in graph.stage(stage).outputs}
-    assert kept == written == set(network.states)
+    assert written == set(network.states) and kept == written | set(network.kept)
+
+
+def test_every_fixed_rate_of_the_clockwork_network_is_the_one_it_is_named_after() -> None:
+    network = fresh("clockwork")
+    graph = network.graph(64, 96)
+    schedules = {schedule.name: schedule for schedule in network_schedules(network, graph)}
+    played = {}
+    for name in ("full", "alternate", "exponential"):
+        executor = ScriptedExecutor(graph, schedules[name], lambda stage, frame: False)
+        steps = [executor.step(None, sequence=i, pts_us=i).fired for i in range(8)]
+        played[name] = {stage: [int(stage in fired) for fired in steps] for stage in ("fine", "middle", "deep", "fuse")}
+    assert played["full"] == dict.fromkeys(("fine", "middle", "deep", "fuse"), [1] * 8)
+    assert played["alternate"] == played["full"] | {"deep": [1, 0] * 4}
+    assert played["exponential"] == played["full"] | {"middle": [1, 0] * 4, "deep": [1, 0, 0, 0] * 2}
 
 
 def test_every_stage_of_the_chain_reads_the_one_before_it_alone() -> None:

@@ -12,6 +12,10 @@ from edge_vss.errors import BadInput
 __all__ = ["StreetSpec", "parse_size", "parse_street"]
 
 
+MAX_CLIPS = 100_000
+"""Clips of one data set: each is known from the start."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StreetSpec:
     """A parsed spec."""
@@ -73,6 +77,8 @@ def _checked(values: dict[str, Any]) -> StreetSpec:
     for name, count in (("clips", clips), ("frames", frames)):
         if count is not None and count < 1:
             raise BadInput(f"street: {name} must be >= 1, got {count}")
+    if clips is not None and clips > MAX_CLIPS:
+        raise BadInput(f"street: clips must be <= {MAX_CLIPS}, got {clips}")
     if "size" in values:
         values["height"], values["width"] = values.pop("size")
     try:
