@@ -229,6 +229,7 @@ typedef struct evss_source_stats {
   uint64_t timeouts, errors, rebuilds;
   uint64_t frozen, black, green; /* suspect frames among those handed out */
   uint64_t dropped_camera;       /* the camera counted them, but they never arrived here */
+  uint64_t missing_us;           /* a file that ended: so long before the length that it states; 0 = nothing shows */
 } evss_source_stats;
 
 /* Where frames come from: a camera or file opened by the library, or something of your own. A source is used by one

@@ -153,6 +153,9 @@ void warn_of_damage(const Options& options, const evss_source& source) {
   std::memset(&found, 0, sizeof found);
   found.struct_size = sizeof found;
   source.stats(source.user, &found);
+  if (!source.live && found.missing_us)
+    std::fprintf(stderr, "edge-vss-run: warning: %s: ends %.1f s before the length that it states\n",
+                 options.source.c_str(), static_cast<double>(found.missing_us) / 1e6);
   if (!source.live && found.dropped_damaged)
     std::fprintf(stderr, "edge-vss-run: warning: %s: is cut short; the last picture was left out\n",
                  options.source.c_str());

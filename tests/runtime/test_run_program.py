@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edge_vss.cli import main
 from edge_vss.data.images import read_labels
+from edge_vss.data.video import VideoWriter
 from edge_vss.runtime import onnxruntime_library, run_program
 
 from .plain_bundles import write_plain_bundle
@@ -271,6 +272,23 @@ def test_a_clip_that_was_cut_short_is_labelled_as_far_as_it_goes_with_a_warning(
     found = json.loads(torn.stdout)
     assert (torn.returncode, found["frames"], found["dropped"]) == (0, 2, {"damaged": 1})
     assert torn.stderr == f"edge-vss-run: warning: {clip}: is cut short; the last picture was left out\n"
+
+
+def test_a_video_that_ends_before_its_time_is_told_as_python_tells_it(plain: Path, tmp_path: Path) -> None:
+    video, rng = tmp_path / "cut.mkv", np.random.default_rng(0)
+    with VideoWriter(video, 64, 96, 25) as writer:
+        for _ in range(100):
+            writer.write(rng.integers(0, 256, (64, 96, 3), np.uint8))
+    whole = run(plain, video, "--as-fast-as-possible", "--json", "-")
+    assert whole.stderr == "" and json.loads(whole.stdout)["damage"] == {}
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    cut = run(plain, video, "--as-fast-as-possible", "--json", "-")
+    assert main(["run", str(plain), str(video), "--as-fast-as-possible", "--json", str(tmp_path / "python.json")]) == 0
+    found, python = json.loads(cut.stdout), json.loads((tmp_path / "python.json").read_text())
+    assert cut.returncode == 0 and 20 < found["frames"] < 80
+    assert found["damage"]["missing_s"] == pytest.approx(python["damage"]["missing_s"], abs=0.09)
+    missing = f"{found['damage']['missing_s']:.1f} s"
+    assert cut.stderr == f"edge-vss-run: warning: {video}: ends {missing} before the length that it states\n"
 
 
 def test_its_overlay_video_shows_what_python_s_shows(tiny_bundle: Path, tmp_path: Path) -> None:
