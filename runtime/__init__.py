@@ -3,6 +3,7 @@
 Importing this needs neither torch nor a GPU; ONNX Runtime's library is opened when the first pipeline is.
 """
 
+from edge_vss.program import onnxruntime_library
 from edge_vss.runtime.loop import SCENE_CUT, Labelled, Loop, LoopSource, LoopStats
 from edge_vss.runtime.pipeline import (
     OutputInfo,
@@ -13,7 +14,6 @@ from edge_vss.runtime.pipeline import (
     check_bundle,
     include_dir,
     library_path,
-    onnxruntime_library,
     overlay,
     run_program,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_vss.errors import BadInput, DeviceError, EdgeVssError
 from edge_vss.frame import SUSPECT, Frame
+from edge_vss.program import onnxruntime_library, program_path
 from edge_vss.runtime import _native
 
 FORMATS = {"nv12": 0, "i420": 1, "yuyv": 2, "bgr": 3, "rgb": 4, "grey": 5}
@@ -283,15 +283,6 @@ def native_frame(frame: Frame) -> tuple[int, int, int, list[NDArray[np.uint8]], 
     )
 
 
-def onnxruntime_library() -> str:
-    """Path of the library inside Python's onnxruntime package, found without importing it; "" where there is none."""
-    spec = importlib.util.find_spec("onnxruntime")
-    if os.environ.get("EDGE_VSS_ONNXRUNTIME") or spec is None or spec.origin is None:
-        return ""
-    found = sorted((Path(spec.origin).parent / "capi").glob("libonnxruntime.so*"))
-    return str(found[-1]) if found else ""
-
-
 def check_bundle(path: str | Path) -> None:
     """Check manifest, sizes and digests with the native reader; BadInput where something is wrong."""
     _native.bundle_check(os.fspath(path))
@@ -334,4 +325,4 @@ def library_path() -> Path:
 
 def run_program() -> Path:
     """``edge-vss-run``, the frame loop without Python."""
-    return Path(_native.__file__).parent / "bin" / "edge-vss-run"
+    return Path(program_path())

@@ -123,7 +123,8 @@ class NativeVideo:
     """A video file that plays up to its last two seconds whatever ends the process.
 
     Args:
-        path: ``.mkv``, or ``.mp4`` (in fragments). Appears with the first picture; what was there is replaced then.
+        path: ``.mkv``, or ``.mp4`` (in fragments). Named ``.NAME.PID.part`` until ``close``, which replaces what was
+            there.
         bitrate_kbps: 0 = by size and rate.
 
     Raises:
@@ -149,7 +150,7 @@ class NativeVideo:
             raise BadInput(str(error)) from None
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file and give it its name."""
         try:
             self._native.close()
         except ValueError as error:

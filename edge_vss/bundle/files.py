@@ -96,8 +96,12 @@ def _read(root: Path, name: str, limit: int) -> bytes:
             inside, file = root.resolve(), (root / name).resolve()
             if inside not in file.parents:
                 raise BadInput(f"{root}: {name} leads out of the bundle")
+            if file.exists() and not file.is_file():  # a pipe may never be opened
+                raise BadInput(f"{root}: {name} is not a file")
             with file.open("rb") as handle:
                 return handle.read(limit + 1)
+        if root.exists() and not root.is_file():
+            raise BadInput(f"{root}: is no bundle: neither a folder nor a whole zip")
         with zipfile.ZipFile(root) as archive:
             info = archive.getinfo(name)
             if info.compress_type != zipfile.ZIP_STORED:

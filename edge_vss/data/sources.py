@@ -60,6 +60,8 @@ def open_source(uri: str, *, loop: bool = False, camera: CameraOptions | None = 
         return _open_pictures(found, loop)
     if path.is_file():
         return _open_pictures([path], loop) if path.suffix.lower() in IMAGE_SUFFIXES else _open_video(path, loop)
+    if path.exists():  # a pipe may never be opened
+        raise BadInput(f"{uri}: is neither a file nor a folder")
     matches = sorted(Path(match) for match in glob(str(path)))  # noqa: PTH207  # Path.glob takes no absolute pattern
     if not matches:
         raise BadInput(f"{uri}: no such file, folder or pattern")
@@ -81,6 +83,9 @@ def _open_video(path: Path, loop: bool) -> FrameSource:
 
 
 def _open_pictures(paths: list[Path], loop: bool) -> FrameSource:
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise BadInput(f"{path}: is not a file, so no picture")
     first = read_image(paths[0])
 
     def start() -> Iterator[Frame]:

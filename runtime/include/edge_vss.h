@@ -229,6 +229,7 @@ typedef struct evss_source_stats {
   uint64_t timeouts, errors, rebuilds;
   uint64_t frozen, black, green; /* suspect frames among those handed out */
   uint64_t dropped_camera;       /* the camera counted them, but they never arrived here */
+  uint64_t missing_us;           /* a file that ended: so long before the length that it states; 0 = nothing shows */
 } evss_source_stats;
 
 /* Where frames come from: a camera or file opened by the library, or something of your own. A source is used by one
@@ -283,15 +284,18 @@ EVSS_API void evss_video_options_init(evss_video_options* options);
 
 typedef struct evss_video evss_video;
 
-/* Writes a video that plays up to its last two seconds whatever ends the process: .mkv, or .mp4 in fragments. The
- * file appears under its name with the first frame. One thread at a time. */
+/* Writes a video that plays up to its last two seconds whatever ends the process: .mkv, or .mp4 in fragments. Until
+ * evss_video_close it is named .NAME.PID.part, and a file of that name stays as it was. One thread at a time. */
 EVSS_API evss_status evss_video_open(const char* path, const evss_video_options* options, evss_video** out);
 /* Copies the picture, (height, width, 3) RGB with rows `stride` bytes apart; pts_us strictly increases. */
 EVSS_API evss_status evss_video_write(evss_video* video, const uint8_t* rgb, uint32_t stride, int64_t pts_us);
 /* Name of the GStreamer element that encodes. */
 EVSS_API const char* evss_video_encoder(const evss_video* video);
-/* Finishes the file, sets *video to NULL. A negative status: the end of the file may be missing. */
+/* Finishes the file, gives it its name and sets *video to NULL. A negative status: it is not whole and was removed.
+ * After a write that failed, what was written so far stays under the temporary name. */
 EVSS_API evss_status evss_video_close(evss_video** video);
+/* Removes what was written, sets *video to NULL. */
+EVSS_API void evss_video_discard(evss_video** video);
 
 /* A source that you feed, from any thread: frames are copied into a few buffers. `waiting` (1..64) may wait for their
  * reader. On EVSS_OK the caller owns *feed, and *source, whose close() ends what belongs to the reader. */

@@ -146,6 +146,7 @@ std::unique_ptr<BundleFiles> open_files(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0) throw bad_bundle(path + ": no such bundle");
   if (S_ISDIR(info.st_mode)) return std::make_unique<Folder>(path);
+  if (!S_ISREG(info.st_mode)) throw bad_bundle(path + ": neither a folder nor a zip");  // a pipe may never be opened
   return std::make_unique<Zip>(path);
 }
 

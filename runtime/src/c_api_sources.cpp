@@ -98,4 +98,12 @@ evss_status evss_video_close(evss_video** video) {
   return guarded([&] { return told(evss::capture_library(nullptr).video_close(video, said, sizeof said)); });
 }
 
+void evss_video_discard(evss_video** video) {
+  if (!video || !*video) return;
+  guarded([&] {
+    evss::capture_library(nullptr).video_discard(video);
+    return EVSS_OK;
+  });
+}
+
 }  // extern "C"

@@ -3,8 +3,10 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -35,6 +37,12 @@ int code_of(evss_status status) {
   return status == EVSS_INTERNAL ? kUnexpected : kBadInput;
 }
 
+// On stdout, at once. That its reader has left, as `head` does, is no failure.
+int print(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return kDone;
+  return errno == EPIPE ? kDone : say(kBadInput, std::string("stdout: cannot be written: ") + std::strerror(errno));
+}
+
 bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
@@ -42,6 +50,8 @@ bool ends_with(const std::string& text, const std::string& end) {
 // .y4m files are read here; everything else by the capture library, where this build has one.
 evss_status open_source(const std::string& uri, evss_source* source, std::string* why) {
   const std::string path = uri.rfind("file://", 0) == 0 ? uri.substr(7) : uri;
+  *why = "the source is empty; give a video, a camera or test:";
+  if (path.empty()) return EVSS_INVALID_ARGUMENT;
   evss_status status = EVSS_UNAVAILABLE;
   if (ends_with(path, ".y4m")) {
     status = evss_y4m_open(path.c_str(), source);
@@ -50,8 +60,11 @@ evss_status open_source(const std::string& uri, evss_source* source, std::string
   }
   // To the capture library a file is file:// and an absolute path.
   const bool named = uri.find(':') != std::string::npos || uri.rfind("/dev/video", 0) == 0;
-  status =
-      evss_source_open((named ? uri : "file://" + std::filesystem::absolute(uri).string()).c_str(), nullptr, source);
+  std::error_code failed;
+  const std::string full = named ? uri : "file://" + std::filesystem::absolute(uri, failed).string();
+  *why = uri + ": " + failed.message();
+  if (failed) return EVSS_INVALID_ARGUMENT;
+  status = evss_source_open(full.c_str(), nullptr, source);
   *why = evss_last_error();
   return status;
 }
@@ -124,12 +137,25 @@ int take_all(Run* run) {
   }
 }
 
+// Also after one that fails the others are finished.
+int close_sinks(Run* run) {
+  int code = kDone;
+  for (const std::unique_ptr<Sink>& sink : run->sinks) {
+    std::string why;
+    if (!sink->close(&why)) code = say(kBadInput, why);
+  }
+  return code;
+}
+
 // A file whose end is missing was labelled as far as it goes; whoever made it wants to know.
 void warn_of_damage(const Options& options, const evss_source& source) {
   evss_source_stats found;
   std::memset(&found, 0, sizeof found);
   found.struct_size = sizeof found;
   source.stats(source.user, &found);
+  if (!source.live && found.missing_us)
+    std::fprintf(stderr, "edge-vss-run: warning: %s: ends %.1f s before the length that it states\n",
+                 options.source.c_str(), static_cast<double>(found.missing_us) / 1e6);
   if (!source.live && found.dropped_damaged)
     std::fprintf(stderr, "edge-vss-run: warning: %s: is cut short; the last picture was left out\n",
                  options.source.c_str());
@@ -138,8 +164,7 @@ void warn_of_damage(const Options& options, const evss_source& source) {
 int write_statistics(const Options& options, Run* run) {
   evss_pipeline_info(run->pipeline, &run->info);  // another variant may have taken over
   const std::string text = evss_run::as_json(run->loop, run->source, run->info);
-  if (options.json == "-")
-    return std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? kDone : kUnexpected;
+  if (options.json == "-") return print(text);
   struct stat found;
   const bool device = stat(options.json.c_str(), &found) == 0 && !S_ISREG(found.st_mode);
   const std::string place = device ? options.json : options.json + ".part";  // devices and pipes are written to
@@ -150,27 +175,53 @@ int write_statistics(const Options& options, Run* run) {
   return say(kBadInput, options.json + ": cannot be written");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  Options options;
-  std::string why;
-  if (!evss_run::parse(argc, argv, &options, &why)) return say(kUsage, why + "; see: edge-vss-run --help");
-  if (options.help) return std::fputs(evss_run::kUsage, stdout) < 0;
-  if (options.version) return std::printf("edge-vss-run %s\n", evss_version()) < 0;
-  if (!evss_run::keeps_inputs(options, &why)) return say(kBadInput, why);
+// The first signal ends the run, a second one the process. The command of a Python environment holds signals back until
+// this program can take them.
+void take_signals() {
   struct sigaction action;
   std::memset(&action, 0, sizeof action);
   action.sa_handler = interrupt;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigset_t ends;
+  sigemptyset(&ends);
+  for (const int number : {SIGINT, SIGTERM}) {
+    sigaction(number, &action, nullptr);
+    sigaddset(&ends, number);
+  }
+  sigprocmask(SIG_UNBLOCK, &ends, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+int run_program(int argc, char** argv) {
+  Options options;
+  std::string why;
+  if (!evss_run::parse(argc, argv, &options, &why)) return say(kUsage, why + "; see: edge-vss-run --help");
+  if (options.help) return print(evss_run::kUsage);
+  if (options.version) return print(std::string("edge-vss-run ") + evss_version() + "\n");
+  if (!evss_run::keeps_inputs(options, &why)) return say(kBadInput, why);
   Run run;
   int code = open_all(options, &run);
+  if (interrupted && code != kDone) return kInterrupted;
   if (code != kDone) return code;
   code = take_all(&run);
+  if (code != kDone && code != kInterrupted) return code;
   if (code == kDone) warn_of_damage(options, run.source);
-  if (!options.json.empty() && (code == kDone || code == kInterrupted)) {
+  if (const int failed = close_sinks(&run)) return failed;
+  if (!options.json.empty()) {
     if (const int failed = write_statistics(options, &run)) return failed;
   }
   return code == kInterrupted ? say(code, "interrupted") : code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    take_signals();
+    return run_program(argc, argv);
+  } catch (const std::exception& error) {
+    return say(kUnexpected, std::string("unexpected: ") + error.what());
+  } catch (...) {
+    return say(kUnexpected, "unexpected failure");
+  }
 }

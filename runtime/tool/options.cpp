@@ -58,13 +58,15 @@ bool take(const std::string& name, const std::string& value, Options* options, s
     char* rest = nullptr;
     options->deadline_ms = std::strtod(value.c_str(), &rest);
     if (value.empty() || *rest || !(options->deadline_ms >= 0.0 && options->deadline_ms <= 1e6)) return false;
-  } else if (name == "--output") {
+  } else if (name == "--output" && !value.empty()) {
     options->outputs.push_back(value);
   } else {
+    std::string none;
     std::string* text = name == "--schedule"    ? &options->schedule
                         : name == "--backend"   ? &options->backend
                         : name == "--precision" ? &options->precision
                         : name == "--json"      ? &options->json
+                        : name == "--output"    ? &none
                                                 : nullptr;
     *why = "no such option: " + name;
     if (!text) return false;

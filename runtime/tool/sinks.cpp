@@ -77,7 +77,7 @@ class OverlayVideo : public Sink {
  public:
   OverlayVideo(std::string path, const evss_output_info& output, double fps)
       : path_(std::move(path)), output_(output), fps_(fps > 0.0 ? fps : 25.0) {}
-  ~OverlayVideo() override { evss_video_close(&video_); }
+  ~OverlayVideo() override { evss_video_discard(&video_); }
 
   bool write(const evss_labelled& labelled, std::string* why) override {
     const evss_label_map& map = labelled.result->outputs[0];
@@ -88,6 +88,12 @@ class OverlayVideo : public Sink {
                      output_.num_classes, kOverlayAlpha, picture_.data(), stride) == EVSS_OK &&
         evss_video_write(video_, picture_.data(), stride, labelled.frame->pts_us) == EVSS_OK)
       return true;
+    *why = evss_last_error();
+    return false;
+  }
+
+  bool close(std::string* why) override {
+    if (evss_video_close(&video_) == EVSS_OK) return true;
     *why = evss_last_error();
     return false;
   }
@@ -113,9 +119,10 @@ class OverlayVideo : public Sink {
 };
 
 bool holds_label_maps(const fs::path& folder) {
-  std::error_code none;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder, none)) {
-    if (entry.path().extension() == ".pgm") return true;
+  std::error_code failed;
+  fs::recursive_directory_iterator entry(folder, failed);
+  for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
+    if (entry->path().extension() == ".pgm") return true;
   }
   return false;
 }

@@ -14,6 +14,8 @@ class Sink {
   virtual ~Sink() = default;
   /// False: `why` says in one line what is wrong.
   virtual bool write(const evss_labelled& labelled, std::string* why) = 0;
+  /// Puts the output in its place; false as above. A sink that goes without it removes what it could not finish.
+  virtual bool close(std::string*) { return true; }
 };
 
 /// Opens "shm:NAME", an overlay video (.mkv, .mp4; needs the capture library), or a folder for PGM files named

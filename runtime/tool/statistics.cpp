@@ -35,11 +35,21 @@ Json percentiles(std::vector<double> values) {
           {"max", percentile(values, 100)}};
 }
 
-Json dropped(const evss_loop_stats& stats, const evss_source& source) {
+evss_source_stats counts_of(const evss_source& source) {
   evss_source_stats found;
   std::memset(&found, 0, sizeof found);
   found.struct_size = sizeof found;
   source.stats(source.user, &found);
+  return found;
+}
+
+Json damage(const evss_source& source) {
+  const double missing_s = std::round(static_cast<double>(counts_of(source).missing_us) / 1e3) / 1e3;
+  return missing_s > 0.0 ? Json{{"missing_s", missing_s}} : Json::object();
+}
+
+Json dropped(const evss_loop_stats& stats, const evss_source& source) {
+  const evss_source_stats found = counts_of(source);
   Json reasons = Json::object();
   const auto add = [&](const char* reason, uint64_t count) {
     if (count) reasons[reason] = count;
@@ -86,7 +96,7 @@ std::string as_json(evss_loop* loop, const evss_source& source, const evss_info&
   const Json found = {
       {"frames", stats.frames},
       {"dropped", dropped(stats, source)},
-      {"damage", Json::object()},
+      {"damage", damage(source)},
       {"fps", stats.seconds > 0.0 ? frames / stats.seconds : 0.0},
       {"fps_without_waiting", busy_s > 0.0 ? frames / busy_s : 0.0},
       {"latency_ms", percentiles(latency)},

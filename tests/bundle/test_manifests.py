@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -243,6 +244,18 @@ def test_both_readers_notice_a_changed_engine(bundle: Path, damage: str) -> None
         assert "s2.plain.json" in message
     with pytest.raises(BadInput):
         Pipeline(bundle)
+
+
+@pytest.mark.timeout(20)
+def test_both_readers_refuse_named_pipes_and_wait_for_none(bundle: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    (bundle / "manifest.json").unlink()
+    os.mkfifo(bundle / "manifest.json")
+    for path, why in ((tmp_path / "pipe.zip", "neither a folder nor"), (bundle, r"manifest\.json is not a file")):
+        with pytest.raises(BadInput, match=why):
+            load_bundle(path)
+        with pytest.raises(BadInput, match=why):
+            check_bundle(path)
 
 
 def test_a_bundle_may_be_an_uncompressed_zip(tmp_path: Path) -> None:

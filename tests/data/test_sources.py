@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from fractions import Fraction
 
 import av
@@ -207,6 +208,15 @@ def test_what_holds_no_frames_is_refused_in_one_line(tmp_path):
             list(open_source(str(tmp_path / name) if name else str(tmp_path)))
         assert "\n" not in str(caught.value)
         assert name in str(caught.value)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["fifo.mp4", "fifo.png", "*.png", ""])
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    for pipe in ("fifo.mp4", "fifo.png"):
+        os.mkfifo(tmp_path / pipe)
+    with pytest.raises(BadInput, match=r"is neither a file nor a folder|is not a file"):
+        open_source(str(tmp_path / name))
 
 
 def test_a_video_cut_in_the_middle_plays_what_is_whole(tmp_path):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edge_vss.cli import main
 from edge_vss.data.images import read_labels
+from edge_vss.data.video import VideoWriter
 from edge_vss.runtime import onnxruntime_library, run_program
 
 from .plain_bundles import write_plain_bundle
@@ -116,6 +117,23 @@ def test_statistics_go_into_a_pipe_and_a_full_device_is_an_error_not_a_file(plai
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
 
+@pytest.mark.parametrize("arguments", [["--json", "-"], ["--help"], ["--version"]])
+def test_standard_output_that_is_full_is_one_line_and_one_that_nobody_reads_is_none(
+    plain: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    clip = write_y4m(tmp_path / "clip.y4m", 3, 32, 48)
+    command = [str(run_program()), str(plain), str(clip), "--as-fast-as-possible", *arguments]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    line = "edge-vss-run: stdout: cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (3, line)
+    unread, end = os.pipe()
+    os.close(unread)
+    left = subprocess.run(command, stdout=end, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(end)
+    assert (left.returncode, left.stderr) == (0, "")
+
+
 def test_the_command_of_the_environment_finds_onnx_runtime_by_itself(tiny_bundle: Path, tmp_path: Path) -> None:
     clip = write_y4m(tmp_path / "clip.y4m", 3, 64, 96)
     command = [str(Path(sys.executable).with_name("edge-vss-run")), str(tiny_bundle), str(clip), "--json", "-"]
@@ -127,6 +145,22 @@ def test_the_command_of_the_environment_finds_onnx_runtime_by_itself(tiny_bundle
         command, capture_output=True, text=True, env={**without, "EDGE_VSS_ONNXRUNTIME": "/nowhere.so"}, timeout=60
     )
     assert refused.returncode == 4 and "/nowhere.so" in refused.stderr
+
+
+def test_the_command_of_the_environment_imports_nothing_that_takes_time() -> None:
+    code = "import sys, edge_vss.program as p; p.program_path(), p.onnxruntime_library(); print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert not {"numpy", "edge_vss.runtime", "onnxruntime", "typing", "pathlib"} & set(found.stdout.split())
+
+
+def test_an_interrupt_that_comes_before_the_program_has_begun_ends_it_as_later_ones_do(plain: Path) -> None:
+    code = "import os, signal, sys; from edge_vss import program\n"
+    code += "found = program.program_path\n"
+    code += "program.program_path = lambda: os.kill(os.getpid(), signal.SIGINT) or found()\n"
+    code += "program.main()"
+    command = [sys.executable, "-c", code, str(plain), "test:[size=64x96]"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "edge-vss-run: interrupted\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -144,12 +178,50 @@ def test_signals_end_it_cleanly_with_its_statistics(plain: Path, tmp_path: Path,
     assert written == found["frames"] - found["dropped"].get("sink", 0)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_an_earlier_video_is_replaced_when_the_run_has_ended_and_never_by_a_killed_one(
+    plain: Path, tmp_path: Path, suffix: str
+) -> None:
+    import av
+
+    video = tmp_path / f"old{suffix}"
+    command = [str(run_program()), str(plain), "test:[size=64x96,fps=60]", "--output", str(video)]
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 130)):
+        video.write_bytes(b"earlier")
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as program:
+            part = tmp_path / f".{video.name}.{program.pid}.part"
+            begun = time.monotonic()
+            while not (part.exists() and part.stat().st_size > 20_000) and time.monotonic() - begun < 30:
+                time.sleep(0.05)
+            assert video.read_bytes() == b"earlier"
+            program.send_signal(number)
+            program.communicate(timeout=20)
+        assert program.returncode == code and part.exists() == (code == -9)
+        assert (video.read_bytes() == b"earlier") == (code == -9)
+        with av.open(str(part if code == -9 else video)) as container:
+            assert sum(1 for _ in container.decode(video=0)) > 5
+        part.unlink(missing_ok=True)
+
+
+def test_a_run_that_fails_leaves_the_earlier_video_and_nothing_else(plain: Path, tmp_path: Path) -> None:
+    video = tmp_path / "out" / "old.mkv"
+    video.parent.mkdir()
+    video.write_bytes(b"earlier")
+    clip = write_y4m(tmp_path / "clip.y4m", 200, 64, 96)
+    # A program cannot write more than so much into a file: as a disk that is full.
+    limited = f"ulimit -f 40; trap '' XFSZ; exec {run_program()} {plain} {clip} --as-fast-as-possible --output {video}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3 and f"{video}: cannot be written (" in done.stderr, done.stderr
+    assert [path.name for path in video.parent.iterdir()] == [video.name] and video.read_bytes() == b"earlier"
+
+
 def test_exit_codes_and_one_line_for_everything_that_is_wrong(plain: Path, tmp_path: Path) -> None:
     clip = write_y4m(tmp_path / "clip.y4m", 3, 32, 48)
     (tmp_path / "text.y4m").write_text("no video")
     (tmp_path / "deep.y4m").write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420p10\n")
     (tmp_path / "sizeless.y4m").write_bytes(b"YUV4MPEG2 W0 H32 F25:1\n")
     (tmp_path / "torn.y4m").write_bytes(clip.read_bytes()[:-10])
+    os.mkfifo(tmp_path / "pipe.mp4")
     header = clip.read_bytes().partition(b"FRAME\n")[0]
     (tmp_path / "header.y4m").write_bytes(header)
     (tmp_path / "cut.y4m").write_bytes(clip.read_bytes()[: len(header) + 500])
@@ -160,7 +232,14 @@ def test_exit_codes_and_one_line_for_everything_that_is_wrong(plain: Path, tmp_p
         (2, "--threads: x is not", [plain, clip, "--threads", "x"]),
         (2, "--deadline-ms: -1 is not", [plain, clip, "--deadline-ms", "-1"]),
         (2, "--json wants a value", [plain, clip, "--json"]),
+        (2, "--output is empty", [plain, clip, "--output", ""]),
         (3, "no such bundle", [tmp_path / "nothing", clip]),
+        (3, "no such bundle", ["", clip]),
+        (3, "neither a folder nor a zip", [tmp_path / "pipe.mp4", clip]),
+        (3, "the source is empty", [plain, ""]),
+        (3, "pipe.mp4: is a pipe", [plain, tmp_path / "pipe.mp4"]),
+        (3, "pipe.mp4: is a pipe", [plain, f"file://{tmp_path}/pipe%2Emp4"]),
+        (3, "is a folder", [plain, tmp_path]),
         (3, "unknown schedule 'fast'", [plain, clip, "--schedule", "fast"]),
         (3, "No such file", [plain, tmp_path / "nothing.y4m"]),
         (3, "is not a YUV4MPEG2 file", [plain, tmp_path / "text.y4m"]),
@@ -193,6 +272,23 @@ def test_a_clip_that_was_cut_short_is_labelled_as_far_as_it_goes_with_a_warning(
     found = json.loads(torn.stdout)
     assert (torn.returncode, found["frames"], found["dropped"]) == (0, 2, {"damaged": 1})
     assert torn.stderr == f"edge-vss-run: warning: {clip}: is cut short; the last picture was left out\n"
+
+
+def test_a_video_that_ends_before_its_time_is_told_as_python_tells_it(plain: Path, tmp_path: Path) -> None:
+    video, rng = tmp_path / "cut.mkv", np.random.default_rng(0)
+    with VideoWriter(video, 64, 96, 25) as writer:
+        for _ in range(100):
+            writer.write(rng.integers(0, 256, (64, 96, 3), np.uint8))
+    whole = run(plain, video, "--as-fast-as-possible", "--json", "-")
+    assert whole.stderr == "" and json.loads(whole.stdout)["damage"] == {}
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    cut = run(plain, video, "--as-fast-as-possible", "--json", "-")
+    assert main(["run", str(plain), str(video), "--as-fast-as-possible", "--json", str(tmp_path / "python.json")]) == 0
+    found, python = json.loads(cut.stdout), json.loads((tmp_path / "python.json").read_text())
+    assert cut.returncode == 0 and 20 < found["frames"] < 80
+    assert found["damage"]["missing_s"] == pytest.approx(python["damage"]["missing_s"], abs=0.09)
+    missing = f"{found['damage']['missing_s']:.1f} s"
+    assert cut.stderr == f"edge-vss-run: warning: {video}: ends {missing} before the length that it states\n"
 
 
 def test_its_overlay_video_shows_what_python_s_shows(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 #include <gst/video/video.h>
 
+#include <cstring>
 #include <ctime>
 
 #include "../error.h"
@@ -37,6 +38,22 @@ GstElement* only_appsink(GstElement* pipeline) {
   if (count == 1) return found;
   if (found) gst_object_unref(found);
   return nullptr;
+}
+
+// What demultiplexers have found in the file.
+int streams_of(GstElement* pipeline) {
+  int count = 0;
+  GstIterator* elements = gst_bin_iterate_recurse(GST_BIN(pipeline));
+  GValue item = G_VALUE_INIT;
+  while (gst_iterator_next(elements, &item) == GST_ITERATOR_OK) {
+    auto* element = GST_ELEMENT(g_value_get_object(&item));
+    const gchar* kind = gst_element_get_metadata(element, GST_ELEMENT_METADATA_KLASS);
+    if (kind && std::strstr(kind, "Demuxer")) count += element->numsrcpads;
+    g_value_reset(&item);
+  }
+  g_value_unset(&item);
+  gst_iterator_free(elements);
+  return count;
 }
 
 }  // namespace
@@ -176,6 +193,12 @@ Ending CameraPipeline::wait(int64_t timeout_ns) {
   gst_message_unref(message);
   at_end_ = at_end_ || ending.what == Ending::kEnd;
   return ending;
+}
+
+int64_t CameraPipeline::stated_ns() const {
+  gint64 stated = 0;
+  if (streams_of(pipeline_.get()) != 1) return 0;
+  return gst_element_query_duration(pipeline_.get(), GST_FORMAT_TIME, &stated) && stated > 0 ? stated : 0;
 }
 
 void CameraPipeline::wake() const {

@@ -46,6 +46,8 @@ class CameraPipeline {
   bool is_live() const { return live_; }
   /// Waits for an end, an error or wake(), at most `timeout_ns`.
   Ending wait(int64_t timeout_ns);
+  /// How long the file says its video is; 0 where it does not, or says only how long picture and sound last.
+  int64_t stated_ns() const;
   /// From any thread: wait() returns kWoken.
   void wake() const;
   /// Sends EOS, without which nvargus keeps a dead session, waits for it a little, and releases the device.

@@ -113,6 +113,12 @@ evss_status video_close(evss_video** video, char* error, size_t error_size) {
   return guarded(error, error_size, [&] { closing->sink.close(); });
 }
 
+void video_discard(evss_video** video) {
+  (*video)->sink.discard();
+  delete *video;
+  *video = nullptr;
+}
+
 const evss_capture_table kTable = {
     EVSS_CAPTURE_TABLE,
     source_open,
@@ -120,6 +126,7 @@ const evss_capture_table kTable = {
     video_write,
     [](const evss_video* video) { return video->sink.encoder(); },
     video_close,
+    video_discard,
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "description.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cctype>
 
@@ -100,6 +102,14 @@ Description rtsp(const std::string& uri, const evss_source_options& options) {
   return found;
 }
 
+// A pipe nobody writes to would be waited for, for ever and deaf to signals.
+void refuse_pipe(const std::string& path) {
+  struct stat found;
+  if (stat(path.c_str(), &found) != 0) return;  // GStreamer says why
+  if (S_ISDIR(found.st_mode)) throw wrong(path + ": is a folder, not a video");
+  if (S_ISFIFO(found.st_mode) || S_ISSOCK(found.st_mode)) throw wrong(path + ": is a pipe, not a video file");
+}
+
 Description file(const std::string& uri, const evss_source_options& options) {
   require_elements({"filesrc", "decodebin"}, "apt-get install gstreamer1.0-plugins-base");
   refuse_size(options, "a file");
@@ -107,6 +117,7 @@ Description file(const std::string& uri, const evss_source_options& options) {
   found.kind = Kind::kFile;
   found.property = "location";
   found.value = file_path(uri);
+  refuse_pipe(found.value);
   found.text = "filesrc name=src ! " + decoded(options);
   found.advice = "check that it is a video; apt-get install gstreamer1.0-plugins-bad gstreamer1.0-libav adds decoders";
   return found;

@@ -16,10 +16,16 @@ namespace {
 constexpr int64_t kStartNs = 5000 * kMs;  // a sensor's or decoder's first frame takes its time
 constexpr int64_t kFileNs = 30000 * kMs;  // a decoder may be slow; a disk that is gone is not
 constexpr int64_t kClosePatienceNs = 3000 * kMs;
+constexpr int64_t kMissingNs = 500 * kMs, kMissingPart = 50;  // less is no damage: as in edge_vss/data/video_file.py
 constexpr int64_t kFirstBackoffMs = 100, kMaxBackoffMs = 1000;
 constexpr uint64_t kStableFrames = 30;  // a stream that gave so many was a success: attempts count anew
 constexpr uint32_t kDefaultTimeoutMs = 2000;
 constexpr int kDefaultRebuilds = 10, kRebuildsBeforeFirst = 2;
+
+int64_t length_of(const GstBuffer& buffer, const GstVideoInfo& info) {
+  if (GST_BUFFER_DURATION_IS_VALID(&buffer)) return static_cast<int64_t>(GST_BUFFER_DURATION(&buffer));
+  return info.fps_n > 0 ? int64_t{1000} * kMs * info.fps_d / info.fps_n : 0;
+}
 
 }  // namespace
 
@@ -115,9 +121,17 @@ Ending Source::watch(CameraPipeline& pipeline) {
     ending = pipeline.wait(std::min(left, patience));  // the first frame may come any time and shortens the deadline
     if (ending.what != Ending::kNothing) break;
   }
+  if (ending.what == Ending::kEnd && !live_) note_missing(pipeline.stated_ns());
   std::lock_guard<std::mutex> lock(mutex_);
   running_ = nullptr;
   return ending;
+}
+
+void Source::note_missing(int64_t stated_ns) {
+  const int64_t missing_ns = stated_ns - played_ns_;
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (missing_ns > std::max(kMissingNs, stated_ns / kMissingPart))
+    stats_.missing_us = static_cast<uint64_t>(missing_ns / 1000);
 }
 
 // Waits before another attempt; false where the source is being closed.
@@ -162,6 +176,7 @@ void Source::take(GstSample* sample, int64_t running_ns, int64_t captured_ns) {
   arrival.sequence = number.sequence;
   arrival.pts_us = number.pts_us;
   arrival.captured_ns = live ? captured_ns : 0;
+  if (running_ns >= 0) played_ns_ = running_ns + length_of(*buffer, info_);
   ++good_frames_;
   last_frame_ns_ = now_ns();
   const bool dropped = slot_.put(arrival, live);

@@ -48,6 +48,7 @@ class Source : public std::enable_shared_from_this<Source> {
   void supervise();
   Ending play(bool* stable);
   Ending watch(CameraPipeline& pipeline);
+  void note_missing(int64_t stated_ns);
   bool pause_before(int attempt);
   void finish(Phase phase, evss_status status, const std::string& why);
   void take(GstSample* sample, int64_t running_ns, int64_t captured_ns);
@@ -80,7 +81,7 @@ class Source : public std::enable_shared_from_this<Source> {
   std::string odd_size_;
   evss_source_stats stats_ = {};
 
-  std::atomic<int64_t> last_frame_ns_{0}, busy_since_ns_{0};
+  std::atomic<int64_t> last_frame_ns_{0}, busy_since_ns_{0}, played_ns_{0};
   std::atomic<uint64_t> good_frames_{0};
   std::atomic<bool> live_;  // false: a file, or a pipeline of the user's that plays one
   std::thread supervisor_;

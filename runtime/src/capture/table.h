@@ -6,7 +6,7 @@
 
 extern "C" {
 
-#define EVSS_CAPTURE_TABLE 1
+#define EVSS_CAPTURE_TABLE 2
 
 /// Functions write why they failed into `error`. Options are set up and checked by the core library.
 typedef struct evss_capture_table {
@@ -19,6 +19,7 @@ typedef struct evss_capture_table {
                              size_t error_size);
   const char* (*video_encoder)(const evss_video* video);
   evss_status (*video_close)(evss_video** video, char* error, size_t error_size);
+  void (*video_discard)(evss_video** video);
 } evss_capture_table;
 
 /// The library's one exported symbol.

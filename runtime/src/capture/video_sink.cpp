@@ -102,10 +102,7 @@ void VideoSink::build(const evss_video_options& options) {
 }
 
 VideoSink::~VideoSink() {
-  try {
-    close();
-  } catch (const Error&) {
-  }
+  if (open_) discard();
   if (pool_) gst_buffer_pool_set_active(pool_.get(), FALSE);
 }
 
@@ -116,17 +113,8 @@ void VideoSink::fail_if_broken() {
   gst_message_unref(message);
   gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
   open_ = false;
-  if (!appeared_) unlink(part_.c_str());
+  if (!written_) unlink(part_.c_str());
   throw Error(EVSS_INVALID_ARGUMENT, path_ + ": cannot be written (" + why + ")");
-}
-
-// What was there before stays until the new file holds something.
-void VideoSink::appear() {
-  if (appeared_) return;
-  if (access(part_.c_str(), F_OK) != 0) return;
-  if (std::rename(part_.c_str(), path_.c_str()) != 0)
-    throw Error(EVSS_INVALID_ARGUMENT, path_ + ": cannot be written (" + std::strerror(errno) + ")");
-  appeared_ = true;
 }
 
 // appsrc itself would wait for ever behind an encoder or a disk that failed.
@@ -168,7 +156,6 @@ void VideoSink::write(const uint8_t* rgb, uint32_t stride, int64_t pts_us) {
     fail_if_broken();
     throw Error(EVSS_INTERNAL, path_ + ": the encoder takes no pictures any more");
   }
-  appear();
 }
 
 void VideoSink::close() {
@@ -181,11 +168,20 @@ void VideoSink::close() {
   const std::string why = message && !whole ? error_of(message) : "the encoder does not finish";
   if (message) gst_message_unref(message);
   gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
-  if (!written_)
+  if (!written_ || !whole) {
     unlink(part_.c_str());
-  else
-    appear();
-  if (!whole) throw Error(EVSS_INVALID_ARGUMENT, path_ + ": its end is missing (" + why + ")");
+    if (!whole) throw Error(EVSS_INVALID_ARGUMENT, path_ + ": cannot be written (" + why + ")");
+  } else if (std::rename(part_.c_str(), path_.c_str()) != 0) {
+    const std::string error = std::strerror(errno);
+    unlink(part_.c_str());
+    throw Error(EVSS_INVALID_ARGUMENT, path_ + ": cannot be written (" + error + ")");
+  }
+}
+
+void VideoSink::discard() {
+  open_ = false;
+  gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
+  unlink(part_.c_str());
 }
 
 }  // namespace evss::capture

@@ -20,15 +20,17 @@ class VideoSink {
 
   /// Copies the picture and hands it to the encoder; waits where that is behind. Throws Error.
   void write(const uint8_t* rgb, uint32_t stride, int64_t pts_us);
-  /// Finishes the file; throws where its end is missing. The destructor finishes it silently.
+  /// Finishes the file and gives it its name; throws where it is not whole, and removes it. The destructor of one that
+  /// is open discards it.
   void close();
+  /// Stops and removes what was written; what was there before stays.
+  void discard();
   const char* encoder() const { return encoder_.c_str(); }
 
  private:
   void build(const evss_video_options& options);
   void fail_if_broken();
   void wait_for_room();
-  void appear();
 
   const std::string path_, part_;
   const uint32_t width_, height_;
@@ -37,7 +39,7 @@ class VideoSink {
   Owned<GstBus> bus_;
   Owned<GstBufferPool> pool_;
   GstVideoInfo info_;
-  bool open_ = false, appeared_ = false;
+  bool open_ = false;
   int64_t first_us_ = 0, last_us_ = 0;
   uint64_t written_ = 0;
   GstClockTime step_ns_;
