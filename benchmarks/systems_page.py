@@ -57,8 +57,8 @@ Schedule `cycle` unless the row says otherwise. `mixed` and `fast` are how the c
 that of ETC. Every arm sees as many labelled frames, of which each of two sub-networks encodes one per clip.
 """
 WECLICK_NOTE = """\
-Of every sixth frame a pixel per object is known, or, in the last arm, the whole map. The teacher has seen
-three times as many streets, and nothing but clicks either.
+Of every sixth frame a pixel per object is known, or, in the last arm, the whole map. The teacher is larger, and has
+seen the same clicks and nothing else.
 """
 NOTES = {
     "clockwork": CLOCKWORK_NOTE,

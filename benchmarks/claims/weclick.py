@@ -9,7 +9,6 @@ from typing import Any
 from claims.jobs import Job, Training
 from claims.scores import Native, PerFrame
 from claims.table import Claim, arm_row, native_row, seeds_of
-from claims.teacher import EPOCHS, more_streets
 from claims.world import Scale
 from edge_vss.training import LossConfig
 
@@ -32,8 +31,8 @@ RECOVERED = 0.4
 
 def jobs(scale: Scale) -> list[Job]:
     data = scale.train_data(fps=FPS)
-    teacher = scale.config(EPOCHS, network="teacher", clicks=True, frames_before=1, loss=PLAIN)
-    found = [Job("weclick/teacher", Training(recipe="weclick", config=teacher, data=more_streets(scale)))]
+    teacher = scale.config(60, network="teacher", labelled_every=EVERY, clicks=True, frames_before=1, loss=PLAIN)
+    found = [Job("weclick/teacher", Training(recipe="weclick", config=teacher, data=data))]
     for seed in range(scale.seeds):
         for place, (loss, clicks, taught) in enumerate(ARMS.values()):
             config = scale.config(
