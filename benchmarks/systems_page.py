@@ -101,7 +101,7 @@ def section(report: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"`{where['command']}`, {where['compute_minutes']} minutes of one core, {seeds} seeds.",
-            *([NOTES[where["system"]]] if where["system"] in NOTES else []),
+            NOTES[where["system"]],
             f"Trained on `{where['train']}`, scored on `{where['held_out']}` unless the row says otherwise.\n",
             table(["arm", *columns], arms),
             table(["claim", "difference, points", "at least", ""], claims),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_vss.errors import BadInput
 
-__all__ = ["check_place", "is_bundle", "make_folder", "write_file"]
+__all__ = ["check_place", "make_folder", "write_file"]
 
 
 def check_place(path: Path) -> None:
@@ -19,7 +19,7 @@ def check_place(path: Path) -> None:
         BadInput: ``path`` is a device or a pipe, lies inside a bundle, or nothing can be written there.
     """
     for folder in path.resolve().parents:
-        if is_bundle(folder):
+        if _is_bundle(folder):
             raise BadInput(f"{path}: lies inside the bundle {folder}; choose another output")
     if path.exists() and not path.is_dir() and not path.is_file():
         raise BadInput(f"{path}: is neither a file nor a folder; choose another output")
@@ -34,7 +34,7 @@ def check_place(path: Path) -> None:
         raise BadInput(f"{path}: cannot write here: {above} takes no files ({error.strerror or error})") from None
 
 
-def is_bundle(folder: Path) -> bool:
+def _is_bundle(folder: Path) -> bool:
     """Whether a folder looks like a bundle, whole or not: verbs that write bundles replace all of it."""
     return (folder / "manifest.json").is_file() and (folder / "engines").is_dir()
 

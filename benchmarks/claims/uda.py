@@ -75,7 +75,7 @@ def jobs(scale: Scale) -> list[Job]:
 
 
 def _config(scale: Scale, epochs: int, **rest: Any) -> TrainConfig:
-    made = scale.config(epochs, network="perframe", frames_before=1, **{"labelled_every": EVERY, **rest})
+    made = scale.config(epochs, network="perframe", frames_before=1, labelled_every=EVERY, **rest)
     return msgspec.structs.replace(made, augment=GENTLE)
 
 
