@@ -11,9 +11,10 @@ from claims.scores import Native, PerFrame
 from claims.table import Claim, arm_row, seeds_of
 from claims.teacher import EVERY, TEACHER, teacher_job
 from claims.world import Scale
-from edge_vss.training import LossConfig
+from edge_vss.training import LossConfig, TrainConfig
 
-EPOCHS = 50
+ALONE, EPOCHS = 60, 40
+"""Of one sub-network, or of the per-frame student, by labels; and of every arm, which goes on from there."""
 FULL, GROUPED = 1.0, 0.5
 LOSS = LossConfig(ohem=1.0, jaccard=0.5, aux=0.4, temperature=1.0, distil=FULL, similarity=0.0)
 """Of all arms. With the published share of the hardest pixels, a quarter, so short a training gets nowhere."""
@@ -23,10 +24,12 @@ TURNS = {
     "two, grouped teacher": ("tdnet2", GROUPED),
     "two, grouped teacher, plain sum": ("tdnet2-sum", GROUPED),
 }
+SINGLE_KIND, STUDENT_KIND = "tdnet2-single", "tdnet2-student"
+ALONE_FIRST = (SINGLE_KIND, STUDENT_KIND)
 SINGLE = {
-    "one sub-network alone, no teacher": ("tdnet2-single", False),
-    "one sub-network alone, the whole teacher": ("tdnet2-single", True),
-    "per-frame student of the same cost, the whole teacher": ("tdnet2-student", True),
+    "one sub-network alone, no teacher": (SINGLE_KIND, False),
+    "one sub-network alone, the whole teacher": (SINGLE_KIND, True),
+    "per-frame student of the same cost, the whole teacher": (STUDENT_KIND, True),
 }
 SCORES = ("miou", "temporal_consistency", "vpq")
 MOTIONS = ("mixed", "fast")
@@ -34,22 +37,34 @@ MOTIONS = ("mixed", "fast")
 
 def jobs(scale: Scale) -> list[Job]:
     data, found = scale.train_data(), [teacher_job(scale)]
+
+    def going_on(network: str, loss: LossConfig) -> TrainConfig:
+        return scale.config(
+            EPOCHS, network=network, labelled_every=EVERY, rate=1e-3, still=0.0, clip_rate=1.0, loss=loss
+        )
+
     for seed in range(scale.seeds):
+        for network in ALONE_FIRST:
+            config = scale.config(ALONE, network=network, labelled_every=EVERY, loss=LOSS)
+            start = Training(recipe="supervised", config=config, data=data, seed=seed)
+            found.append(Job(f"tdnet/{network}-{seed}", start))
         for place, (network, group) in enumerate(TURNS.values()):
             loss = msgspec.structs.replace(LOSS, group=group or 0.0)
-            config = scale.config(EPOCHS, network=network, labelled_every=EVERY, still=0.25, clip_rate=1.0, loss=loss)
-            teacher = None if group is None else TEACHER
+            base, teacher = f"tdnet/{SINGLE_KIND}-{seed}", None if group is None else TEACHER
             arm = f"tdnet/turns{place}-{seed}"
-            work = Training(recipe="tdnet", config=config, data=data, teacher=teacher, seed=seed)
-            found.append(Job(arm, work, (teacher,) if teacher else ()))
+            work = Training(
+                recipe="tdnet", config=going_on(network, loss), data=data, teacher=teacher, init=base, seed=seed
+            )
+            found.append(Job(arm, work, (base, *([teacher] if teacher else []))))
             streets = tuple((motion, scale.held_out(motion=motion)) for motion in MOTIONS)
             found.append(Job(f"{arm}/native", Native(arm, streets), (arm,)))
         for place, (network, taught) in enumerate(SINGLE.values()):
-            config = scale.config(EPOCHS, network=network, labelled_every=EVERY, loss=LOSS)
-            arm, teacher = f"tdnet/single{place}-{seed}", TEACHER if taught else None
-            recipe = "distill" if taught else "supervised"
-            work = Training(recipe=recipe, config=config, data=data, teacher=teacher, seed=seed)
-            found.append(Job(arm, work, (teacher,) if teacher else ()))
+            arm, base = f"tdnet/single{place}-{seed}", f"tdnet/{network}-{seed}"
+            recipe, teacher = ("distill", TEACHER) if taught else ("supervised", None)
+            work = Training(
+                recipe=recipe, config=going_on(network, LOSS), data=data, teacher=teacher, init=base, seed=seed
+            )
+            found.append(Job(arm, work, (base, *([teacher] if teacher else []))))
             for motion in MOTIONS:
                 found.append(Job(f"{arm}/{motion}", PerFrame(arm, scale.held_out(motion=motion)), (arm,)))
     return found

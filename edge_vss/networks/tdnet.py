@@ -30,6 +30,12 @@ from edge_vss.networks.staged import IMAGE, LOGITS, StagedNetwork, wire
 __all__ = ["Encode", "Head", "Propagate", "TDNet", "tdnet", "tdnet_single"]
 
 RING = "past"
+ALONE = {
+    "chain.stages.features.": "encode.{}.",
+    "chain.stages.head.": "propagate.{}.head.",
+    "aux_heads.middle.": "aux_heads.{}.",
+}
+"""Prefix of a weight of ``tdnet_single`` → that of sub-network i."""
 
 
 class Features(nn.Module):
@@ -154,6 +160,13 @@ class TDNet(StagedNetwork):
             assert isinstance(propagate, Propagate)
             found |= {f"encode_{i}": encode, f"propagate_{i}": propagate, f"cold_{i}": propagate.head}
         return found
+
+    def places_of(self, name: str) -> tuple[str, ...]:
+        """A sub-network that was trained alone is what every one of them starts from."""
+        for prefix, place in ALONE.items():
+            if name.startswith(prefix):
+                return tuple(place.format(i) + name.removeprefix(prefix) for i in range(self.turns))
+        return (name,)
 
     def forward(self, image: Tensor, before: Tensor | None = None, first: int = 0) -> dict[str, Tensor]:
         """Scores for training, each at its own size.

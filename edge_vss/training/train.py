@@ -189,10 +189,11 @@ def _describe(config: TrainConfig, store: FrameStore, training: dict[str, object
 
 
 def _initialise(network: StagedNetwork, source: str) -> None:
-    """Takes over every weight that agrees in name and shape; heads for other classes start afresh."""
+    """Takes over every weight that agrees in place and shape; heads for other classes start afresh."""
     given = load_checkpoint(source).network.state_dict()
     own = network.state_dict()
-    shared = {name: tensor for name, tensor in given.items() if name in own and own[name].shape == tensor.shape}
+    places = ((place, tensor) for name, tensor in given.items() for place in network.places_of(name))
+    shared = {place: tensor for place, tensor in places if place in own and own[place].shape == tensor.shape}
     if not shared:
         raise BadInput(f"{source} shares no weights with this network")
     if len(shared) < len(own):

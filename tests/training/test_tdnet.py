@@ -24,6 +24,7 @@ from edge_vss.training.loop import LOG, RESUME, Loop
 from edge_vss.training.optim import learning_rate
 from edge_vss.training.recipes import RECIPES
 from edge_vss.training.teacher import StagedTeacher
+from edge_vss.training.train import _initialise
 
 STREET = "street:[seed=5,clips=2,frames=6,size=64x96]"
 PLAIN = AugmentConfig(
@@ -142,6 +143,23 @@ def test_an_undivided_teacher_teaches_the_whole_alone(quick: TrainConfig, teache
     run(tmp_path, msgspec.structs.replace(quick, epochs=1, loss=loss), teacher=teacher)
     entry = json.loads((tmp_path / LOG).read_text().splitlines()[0])
     assert entry["distil"] > 0 and "group" not in entry
+
+
+def test_every_sub_network_may_start_from_one_that_was_trained_alone(quick: TrainConfig, tmp_path: Path) -> None:
+    first = msgspec.structs.replace(quick, network="tdnet2-single", epochs=1)
+    train(TrainOptions(recipe="supervised", data=(STREET,), config=first, out=tmp_path / "alone"))
+    alone = load_checkpoint(tmp_path / "alone" / "checkpoint.safetensors").network
+    images = torch.randn(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    network = build_network(network_config("tdnet2", classes=11)).eval()
+    _initialise(network, str(tmp_path / "alone" / "checkpoint.safetensors"))
+    with torch.no_grad():
+        outputs, wanted = network(images), alone(images)
+    # The first frame is the turn of the sub-network that has the same dilations; the other has the same weights.
+    torch.testing.assert_close(outputs["logits"][0], wanted["logits"][0])
+    torch.testing.assert_close(outputs["aux/middle"], wanted["aux/middle"])
+    own = network.state_dict()
+    for name in alone.chain.stages["features"].state_dict():
+        assert torch.equal(own[f"encode.0.{name}"], own[f"encode.1.{name}"])
 
 
 def test_the_groups_of_a_convolution_add_up_to_it_and_one_group_is_all_of_it() -> None:
