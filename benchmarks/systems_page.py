@@ -54,11 +54,12 @@ of single frames are as many, the most probable of each class.
 """
 TDNET_NOTE = """\
 Schedule `cycle` unless the row says otherwise. `mixed` and `fast` are how the camera moves. The teacher is
-that of ETC. Every arm sees as many labelled frames, of which each of two sub-networks encodes one per clip.
+that of ETC. The sub-network, alone, and the per-frame student first learn from labels; every arm then goes on from
+there with as many labelled frames, and both sub-networks of two start from the one.
 """
 WECLICK_NOTE = """\
-Of every sixth frame a pixel per object is known, or, in the last arm, the whole map. The teacher is larger, and has
-seen the same clicks and nothing else.
+Of every sixth frame a pixel per object is known, or, in the last arm, the whole map. The teacher is larger and has
+seen three times as many streets, a pixel per object on every frame of them, and never a whole map.
 """
 NOTES = {
     "clockwork": CLOCKWORK_NOTE,

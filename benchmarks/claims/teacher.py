@@ -11,9 +11,9 @@ EVERY = 3
 MORE, EPOCHS = 3, 12
 
 
-def more_streets(scale: Scale) -> str:
-    """DATA: streets at two frames a second; the first of them are the students'."""
-    return scale.street(1_000, MORE * scale.clips, fps=2)
+def more_streets(scale: Scale, fps: int = 2) -> str:
+    """DATA: streets at a few frames a second; the first of them are the students'."""
+    return scale.street(1_000, MORE * scale.clips, fps=fps)
 
 
 def teacher_job(scale: Scale) -> Job:
