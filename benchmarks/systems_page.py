@@ -55,7 +55,10 @@ of single frames are as many, the most probable of each class.
 TDNET_NOTE = """\
 Schedule `cycle` unless the row says otherwise. `mixed` and `fast` are how the camera moves. The teacher is
 that of ETC. The sub-network, alone, and the per-frame student first learn from labels; every arm then goes on from
-there with as many labelled frames, and both sub-networks of two start from the one.
+there with as many labelled frames, and both sub-networks of two start from the one. Each of them has its turn at half
+of those frames, and two that take turns flicker: their temporal consistency is the lower one. Tried before on
+other streets, without another outcome: fresh weights for all, 40 and 80 epochs, and the published share of the hardest
+pixels.
 """
 WECLICK_NOTE = """\
 Of every sixth frame a pixel per object is known, or, in the last arm, the whole map. The teacher is larger and has
