@@ -20,7 +20,7 @@ from edge_vss.errors import BadInput
 from edge_vss.networks import StagedNetwork
 from edge_vss.training.adversary import Adversary
 from edge_vss.training.batches import Batch, batches, to_batch
-from edge_vss.training.checkpoint import CheckpointInfo, read_tensors, save_checkpoint, write_tensors
+from edge_vss.training.checkpoint import CheckpointInfo, read_metadata, read_tensors, save_checkpoint, write_tensors
 from edge_vss.training.config import TrainConfig
 from edge_vss.training.frames import FrameStore
 from edge_vss.training.losses import balanced_weights
@@ -248,7 +248,7 @@ class Loop:
 def run_identity(path: Path) -> str | None:
     """Which run a resume point is of; None where it does not say."""
     try:
-        identity = _note(read_tensors(path)[1]).get("identity")
+        identity = _note(read_metadata(path)).get("identity")
     except (BadInput, KeyError, msgspec.MsgspecError):
         return None
     return identity if isinstance(identity, str) else None

@@ -48,3 +48,22 @@ def tiny() -> TrainConfig:
         ema=0.5,
         augment=AugmentConfig(scale=(0.8, 1.25)),
     )
+
+
+@pytest.fixture(scope="session")
+def plain() -> AugmentConfig:
+    """Frames as they are."""
+    return AugmentConfig(
+        scale=(1, 1),
+        stretch=0,
+        rotate_deg=0,
+        flip=False,
+        brightness=0,
+        contrast=0,
+        gamma=0,
+        hue_deg=0,
+        saturation=0,
+        tint=0,
+        blur=0,
+        noise=0,
+    )

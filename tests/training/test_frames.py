@@ -13,21 +13,6 @@ from edge_vss.training.augment import View, resized
 from edge_vss.training.batches import batches, frame_indices
 from edge_vss.training.frames import load_frames
 
-PLAIN = AugmentConfig(
-    scale=(1, 1),
-    stretch=0,
-    rotate_deg=0,
-    flip=False,
-    brightness=0,
-    contrast=0,
-    gamma=0,
-    hue_deg=0,
-    saturation=0,
-    tint=0,
-    blur=0,
-    noise=0,
-)
-
 
 @pytest.fixture
 def picture() -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +23,8 @@ def picture() -> tuple[np.ndarray, np.ndarray]:
     return rgb, labels
 
 
-def test_all_strengths_zero_gives_the_plain_frame(picture: tuple[np.ndarray, np.ndarray]) -> None:
-    rgb, labels = View((72, 96), PLAIN, 72, 96, np.random.default_rng(0)).seen(*picture)
+def test_all_strengths_zero_gives_the_plain_frame(picture: tuple[np.ndarray, np.ndarray], plain: AugmentConfig) -> None:
+    rgb, labels = View((72, 96), plain, 72, 96, np.random.default_rng(0)).seen(*picture)
     assert np.array_equal(rgb, picture[0])
     assert np.array_equal(labels, picture[1])
 

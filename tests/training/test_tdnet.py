@@ -27,24 +27,10 @@ from edge_vss.training.teacher import StagedTeacher
 from edge_vss.training.train import _initialise
 
 STREET = "street:[seed=5,clips=2,frames=6,size=64x96]"
-PLAIN = AugmentConfig(
-    scale=(1, 1),
-    stretch=0,
-    rotate_deg=0,
-    flip=False,
-    brightness=0,
-    contrast=0,
-    gamma=0,
-    hue_deg=0,
-    saturation=0,
-    tint=0,
-    blur=0,
-    noise=0,
-)
 
 
 @pytest.fixture(scope="module")
-def quick() -> TrainConfig:
+def quick(plain: AugmentConfig) -> TrainConfig:
     """24 steps on street clips, half of them on still ones."""
     return msgspec.structs.replace(
         RECIPES["tdnet"].defaults,
@@ -58,7 +44,7 @@ def quick() -> TrainConfig:
         validate_every=0,
         save_every=1,
         ema=0.5,
-        augment=PLAIN,
+        augment=plain,
     )
 
 
