@@ -50,7 +50,9 @@ bicyclists.
 UDA_NOTE = """\
 From streets of a simulated look, labelled, to others of a camera's look, which are not; scored on a camera's
 look. `accuracy` and `coverage` are those of the pseudo-labels against the truth, which no training saw. Pseudo-labels
-of single frames are as many, the most probable of each class.
+of single frames are as many, the most probable of each class. Tried on other streets, two seeds: adversaries that weigh
+from 1e-3 to 3e-2 raise mIoU from 32.4 to 34.1 on single frames and from 32.4 to 33.9 on video, never apart by more than
+0.3; streets at five frames a second, one seed: 32.0 either way.
 """
 TDNET_NOTE = """\
 Schedule `cycle` unless the row says otherwise. `mixed` and `fast` are how the camera moves. The teacher is
@@ -62,7 +64,9 @@ pixels.
 """
 WECLICK_NOTE = """\
 Of every sixth frame a pixel per object is known, or, in the last arm, the whole map. The teacher is larger and has
-seen three times as many streets, a pixel per object on every frame of them, and never a whole map.
+seen three times as many streets, a pixel per object on every frame of them, and never a whole map. Tried on other
+streets, one seed: the memory without a teacher, weighing 1, 5 and 20, gives 27.3, 24.5 and 18.5 against 27.7 of clicks
+alone; beside the teacher a weight of 5 gives 31.0 against 31.2.
 """
 NOTES = {
     "clockwork": CLOCKWORK_NOTE,
