@@ -35,9 +35,9 @@ TITLES = {
     "weclick": "WeClick",
 }
 CLOCKWORK_NOTE = """`fires` is how often the deep stage did on these streets, the first frame of a clip left out. The
-clock of `adaptive, 50 %` has that of four budgets whose rate on other streets, without their labels, is closest to a
-half; here it rests more. All clips have five frames a second. Under `full` the network is itself the per-frame one of
-the largest cost.
+clock of `adaptive, 50 %` has that of six budgets whose rate on other streets, without their labels, is closest to a
+half. All clips have five frames a second. Under `full` the network is itself the per-frame one of the largest cost. The
+schedules were scored among other work and with pauses, which the minutes above contain.
 """
 ETC_NOTE = """The teacher has seen three times as many streets, all labelled; of the students' frames every third is.
 """
