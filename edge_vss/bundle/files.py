@@ -85,7 +85,9 @@ def load_bundle(path: str | Path) -> Bundle:
     """
     path = Path(path)
     if not path.exists():
-        raise BadInput(f"{path}: no such bundle; make one with: edge-vss export zoo:clockwork-street -o {path}")
+        made = "NAME.bundle" if str(path).startswith("zoo:") else path
+        source = path if str(path).startswith("zoo:") else "zoo:clockwork-street"
+        raise BadInput(f"{path}: no such bundle; make one with: edge-vss export {source} -o {made}")
     return Bundle(path, read_manifest(_read(path, MANIFEST, MAX_MANIFEST_BYTES), f"{path}/{MANIFEST}"))
 
 

@@ -183,5 +183,9 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename}: " if error.filename else ""
         return 3, f"{name}{error.strerror[0].lower()}{error.strerror[1:]}"
+    if isinstance(error, UnicodeEncodeError):
+        return 3, f"{error.object!r} is not UTF-8: names are"
+    if isinstance(error, MemoryError):
+        return 3, f"not enough memory: {error}"
     hint = "" if os.environ.get("EDGE_VSS_TRACEBACK") else " (EDGE_VSS_TRACEBACK=1 shows where)"
     return 1, f"unexpected {type(error).__name__}: {error}{hint}"

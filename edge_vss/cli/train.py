@@ -30,7 +30,7 @@ def train(
         Path | None, typer.Option(metavar="TOML", help="Network, sizes, rates, augmentation; keys: docs/training.md.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the configuration's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes weights, order and views.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Fixes weights, order and views.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a killed run of the same kind stopped.")
     ] = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,23 @@ import msgspec
 from edge_vss.errors import BadInput
 
 __all__ = ["AugmentConfig", "LossConfig", "TrainConfig", "load_config"]
+
+
+def check_finite(part: msgspec.Struct) -> None:
+    """ValueError where a number of a configuration is nan or infinite."""
+    for name in part.__struct_fields__:
+        value = getattr(part, name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise ValueError(f"{name} wants finite numbers, got {value}")
+
+
+def check_range(part: msgspec.Struct, name: str, limits: Mapping[str, float]) -> None:
+    """ValueError where a number of a table of a configuration is negative, above its limit, or none."""
+    for field, limit in limits.items():
+        value = getattr(part, field)
+        if isinstance(value, int | float) and not 0 <= value <= limit:
+            raise ValueError(f"{name}.{field} lies in [0, {limit:g}], got {value}")
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +60,12 @@ class AugmentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Share of frames that get sensor noise."""
     cutout: float = 0.0
     """Share of frames in which a rectangle becomes noise and is ignored."""
+
+    def __post_init__(self) -> None:
+        limits = {"stretch": 0.9, "rotate_deg": 180, "gamma": 4, "hue_deg": 180}
+        check_range(self, "augment", {**dict.fromkeys(self.__struct_fields__, 1.0), **limits})
+        if not 0.05 <= self.scale[0] <= self.scale[1] <= 20:
+            raise ValueError(f"augment.scale is a rising pair in [0.05, 20], got {self.scale}")
 
 
 class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +109,13 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Recipe ``iou``: share of the steps, the first, under cross-entropy, before union over intersection."""
     iou_frames: int = 0
     """Recipe ``iou``: frames that stand for the corpus, a share of the batch; 0 = all of it."""
+
+    def __post_init__(self) -> None:
+        limits = {"balance": 4, "ohem": 1, "iou_after": 1, "iou_frames": math.inf, "adversary_frames": math.inf}
+        check_range(self, "loss", {**dict.fromkeys(self.__struct_fields__, 1e6), **limits})
+        if self.smoothing >= 1 or self.ohem == 0 or self.temperature == 0:
+            got = f"{self.smoothing}, {self.ohem} and {self.temperature}"
+            raise ValueError(f"loss.smoothing lies in [0, 1), ohem in (0, 1], temperature is positive; got {got}")
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,19 +179,22 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     loss: LossConfig = LossConfig()
 
     def __post_init__(self) -> None:
-        for part in (self, self.loss, self.augment):
-            check_finite(part)
-        if not 0 <= self.momentum < 1 or self.weight_decay < 0 or self.loss.temperature <= 0:
-            got = f"{self.momentum}, {self.weight_decay} and {self.loss.temperature}"
-            raise ValueError(f"momentum lies in [0, 1), weight_decay is not negative, temperature positive; got {got}")
+        check_finite(self)
+        if not 0 <= self.momentum < 1 or self.weight_decay < 0:
+            got = f"{self.momentum} and {self.weight_decay}"
+            raise ValueError(f"momentum lies in [0, 1), weight_decay is not negative; got {got}")
         for name in ("height", "width", "crop_height", "crop_width"):
             size = getattr(self, name)
             if size < 32 or size > 8192 or size % 16:
                 raise ValueError(f"{name} is a multiple of 16 in [32, 8192], got {size}")
-        if self.epochs < 1 or self.batch < 1 or self.save_every < 1 or self.validate_every < 0:
-            raise ValueError("epochs, batch and save_every are at least 1, validate_every at least 0")
-        if self.rate <= 0 or self.clip_rate <= 0 or self.clip <= 0 or min(self.std) <= 0:
-            raise ValueError("rate, clip_rate, clip and std are positive")
+        if self.epochs < 1 or not 1 <= self.batch <= 65536 or self.save_every < 1 or self.validate_every < 0:
+            raise ValueError(
+                "epochs and save_every are at least 1, batch lies in [1, 65536], validate_every is at least 0"
+            )
+        if self.rate <= 0 or self.clip_rate <= 0 or self.clip <= 0:
+            raise ValueError("rate, clip_rate and clip are positive")
+        if not all(abs(mean) <= 1e4 and 1e-3 <= std <= 1e4 for mean, std in zip(self.mean, self.std)):
+            raise ValueError(f"mean lies in [-1e4, 1e4], std in [1e-3, 1e4], got {self.mean} and {self.std}")
         for name in ("warm_up", "held_out", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is a share in [0, 1), got {getattr(self, name)}")
@@ -169,23 +203,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise ValueError(f"{name} is a share in [0, 1], got {getattr(self, name)}")
         if not 1 <= self.frames_before <= 32 or self.labelled_every < 1:
             raise ValueError("frames_before lies in [1, 32], labelled_every is at least 1")
-        if self.loss.iou_frames < 0:
-            raise ValueError(f"loss.iou_frames is at least 0, got {self.loss.iou_frames}")
         if not 1 <= self.loss.adversary_frames <= self.frames_before + 1:
             raise ValueError("loss.adversary_frames lies in [1, frames_before + 1]")
-        if not 0 <= self.loss.iou_after <= 1:
-            raise ValueError(f"loss.iou_after is a share in [0, 1], got {self.loss.iou_after}")
-        if not 0 < self.loss.ohem <= 1 or not 0 < self.augment.scale[0] <= self.augment.scale[1]:
-            raise ValueError("loss.ohem lies in (0, 1], augment.scale is a rising pair of positive numbers")
-
-
-def check_finite(part: msgspec.Struct) -> None:
-    """ValueError where a number of a configuration is nan or infinite."""
-    for name in part.__struct_fields__:
-        value = getattr(part, name)
-        numbers = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            raise ValueError(f"{name} wants finite numbers, got {value}")
 
 
 DEFAULT = TrainConfig()

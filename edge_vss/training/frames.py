@@ -131,6 +131,8 @@ def load_frames(
     if classes is None or not train:
         thinned = f" once labelled_every = {every} has left its share" if every > 1 else ""
         raise BadInput(f"no labelled frames to train on in {', '.join(uris) or 'an empty list of data sets'}{thinned}")
+    if all((example.labels == IGNORE).all() for example in train):
+        raise BadInput(f"no labelled pixel in {', '.join(uris)}: all are {IGNORE}, ignore")
     return FrameStore(classes, train, kept, _unlabelled(target, looks), points=clicks)
 
 

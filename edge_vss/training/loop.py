@@ -133,14 +133,18 @@ class Loop:
                 if not self.among.rank:
                     epoch = min(config.epochs, 1 + step // per_epoch)
                     self.progress(f"epoch {epoch} of {config.epochs}", done / steps)
+                saves = done % (config.save_every * per_epoch) == 0 or done == steps
+                validates = config.validate_every and done % (config.validate_every * per_epoch) == 0
+                if saves or validates or done % LOG_EVERY == 0:
+                    _check_finite(parts, done)
                 if done % LOG_EVERY == 0 or done == steps:
                     rate = (done - since) * config.batch * world / (time.monotonic() - clock)
                     clock, since = time.monotonic(), done
                     self._log({"step": done, "steps": steps, "images_per_s": round(rate, 1), **_numbers(parts)})
-                if config.validate_every and done % (config.validate_every * per_epoch) == 0 and done < steps:
+                if validates and done < steps:
                     self._validate(done)
                     clock, since = time.monotonic(), done
-                if done % (config.save_every * per_epoch) == 0 and done < steps:
+                if saves and done < steps:
                     self._save_resume(done)
         self._validate(steps)
         self._save_resume(steps)
@@ -256,6 +260,13 @@ def run_identity(path: Path) -> str | None:
 
 def _note(metadata: dict[str, str]) -> dict[str, int | float | str | None]:
     return msgspec.json.decode(metadata["run"], type=dict[str, int | float | str | None])
+
+
+def _check_finite(parts: dict[str, Tensor], step: int) -> None:
+    """Stop a run that has diverged before it writes anything over what was good."""
+    lost = [name for name, value in parts.items() if not bool(torch.isfinite(value))]
+    if lost:
+        raise BadInput(f"step {step}: the loss is no longer a number ({', '.join(lost)}); a lower rate may help")
 
 
 def _numbers(parts: dict[str, Tensor]) -> dict[str, object]:

@@ -116,7 +116,7 @@ def train(
     if teacher and turns > 1 and config.loss.group:
         teacher = GroupedTeacher(teacher, turns, str(options.teacher))
     if options.init:
-        _initialise(network, options.init)
+        _initialise(network, options.init, whole=recipe.init)
     adversary = Adversary(classes * config.loss.adversary_frames) if recipe.target else None
     if recipe.rounds:
         quantisation_aware(network, _views(store, config))
@@ -160,6 +160,7 @@ def _check_free(options: TrainOptions, identity: str) -> None:
         return
     if run_identity(path) != identity:
         raise BadInput(f"{options.out}: holds another run; choose another folder, or remove it first")
+    raise BadInput(f"{options.out}: holds this run already; --resume goes on with it, another folder starts afresh")
 
 
 def _config(options: TrainOptions) -> TrainConfig:
@@ -188,7 +189,7 @@ def _describe(config: TrainConfig, store: FrameStore, training: dict[str, object
     )
 
 
-def _initialise(network: StagedNetwork, source: str) -> None:
+def _initialise(network: StagedNetwork, source: str, *, whole: bool = False) -> None:
     """Takes over every weight that agrees in place and shape; heads for other classes start afresh."""
     given = load_checkpoint(source).network.state_dict()
     own = network.state_dict()
@@ -196,6 +197,10 @@ def _initialise(network: StagedNetwork, source: str) -> None:
     shared = {place: tensor for place, tensor in places if place in own and own[place].shape == tensor.shape}
     if not shared:
         raise BadInput(f"{source} shares no weights with this network")
+    if whole and len(shared) < len(own):
+        raise BadInput(
+            f"{source} is no such network trained on these classes: {len(shared)} of {len(own)} tensors agree"
+        )
     if len(shared) < len(own):
         _LOG.warning(
             "%s: %d of the network's %d tensors come from it, the rest start afresh", source, len(shared), len(own)

@@ -291,9 +291,17 @@ def test_single_frames_can_be_told_apart_instead_of_pairs(bands: str, tmp_path: 
         ("frames_before = 0", "frames_before"),
         ("labelled_every = 0", "labelled_every"),
         ("frames_before = 1\n[loss]\nadversary_frames = 3", "adversary_frames"),
+        ("batch = 100000000", "batch"),
+        ("mean = [1e300, 1, 1]", "mean"),
+        ("[loss]\nsmoothing = 1.0", "smoothing"),
+        ("[loss]\njaccard = -1", "loss.jaccard"),
+        ("[loss]\nbalance = 1e300", "loss.balance"),
+        ("[augment]\nbrightness = -1", "augment.brightness"),
+        ("[augment]\nblur = 5", "augment.blur"),
+        ("[augment]\nscale = [1, 1e30]", "augment.scale"),
     ],
 )
-def test_numbers_of_frames_out_of_range_are_bad_input(text: str, message: str, tmp_path: Path) -> None:
+def test_numbers_out_of_range_are_bad_input(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "some.toml"
     path.write_text(text)
     with pytest.raises(BadInput, match=message):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 import torch
 
@@ -73,6 +76,34 @@ def test_what_another_run_left_is_not_written_over(bands: str, tiny: TrainConfig
     with pytest.raises(BadInput, match="holds another run"):
         train(options(bands, finished, tiny, seed=7))
     assert (finished / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_run_is_not_begun_anew_where_it_stands(bands: str, tiny: TrainConfig, finished: Path) -> None:
+    before = (finished / "checkpoint.safetensors").read_bytes(), (finished / RESUME).read_bytes()
+    with pytest.raises(BadInput, match="holds this run already; --resume"):
+        train(options(bands, finished, tiny))
+    assert ((finished / "checkpoint.safetensors").read_bytes(), (finished / RESUME).read_bytes()) == before
+
+
+def test_a_run_that_diverges_stops_before_it_writes(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"step \d+: the loss is no longer a number"):
+        train(options(bands, tmp_path, msgspec.structs.replace(tiny, rate=1e30)))
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_frames_without_a_labelled_pixel_teach_nothing(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    void = tmp_path / "void"
+    shutil.copytree(bands.removeprefix("folder:"), void)
+    for path in (void / "labels").iterdir():
+        cv2.imwrite(str(path), np.full((64, 96), 255, np.uint8))
+    with pytest.raises(BadInput, match="no labelled pixel"):
+        train(options(f"folder:{void}", tmp_path / "out", tiny))
+
+
+def test_a_recipe_that_tunes_wants_the_whole_network(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    config = msgspec.structs.replace(tiny, network="clockwork")
+    with pytest.raises(BadInput, match=r"\d+ of \d+ tensors agree"):
+        train(TrainOptions(recipe="qat", data=[bands], out=tmp_path, config=config, init="zoo:clockwork-street"))
 
 
 def test_distillation_from_a_checkpoint_of_ours(bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path) -> None:

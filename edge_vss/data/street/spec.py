@@ -12,7 +12,7 @@ from edge_vss.errors import BadInput
 __all__ = ["StreetSpec", "parse_size", "parse_street"]
 
 
-MAX_CLIPS = 100_000
+MAX_CLIPS, MAX_FRAMES = 100_000, 1_000_000
 """Clips of one data set: each is known from the start."""
 
 
@@ -74,11 +74,9 @@ def parse_street(spec: str) -> StreetSpec:
 
 def _checked(values: dict[str, Any]) -> StreetSpec:
     clips, frames = values.pop("clips", None), values.pop("frames", None)
-    for name, count in (("clips", clips), ("frames", frames)):
-        if count is not None and count < 1:
-            raise BadInput(f"street: {name} must be >= 1, got {count}")
-    if clips is not None and clips > MAX_CLIPS:
-        raise BadInput(f"street: clips must be <= {MAX_CLIPS}, got {clips}")
+    for name, count, most in (("clips", clips, MAX_CLIPS), ("frames", frames, MAX_FRAMES)):
+        if count is not None and not 1 <= count <= most:
+            raise BadInput(f"street: {name} must be in [1, {most}], got {count}")
     if "size" in values:
         values["height"], values["width"] = values.pop("size")
     try:
