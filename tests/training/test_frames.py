@@ -134,11 +134,11 @@ def test_a_configuration_file_overrides_what_it_names(tmp_path: Path) -> None:
         ("rate = nan", "rate wants finite numbers"),
         ("mean = [nan, 1.0, 1.0]", "mean wants finite"),
         ("std = [inf, 1.0, 1.0]", "std wants finite"),
-        ("[loss]\nbalance = nan", "balance wants finite"),
-        ("[augment]\nnoise = nan", "noise wants finite"),
+        ("[loss]\nbalance = nan", "loss.balance lies in"),
+        ("[augment]\nnoise = nan", "augment.noise lies in"),
         ("momentum = 1.5", "momentum lies in"),
         ("weight_decay = -1.0", "weight_decay is not negative"),
-        ("[loss]\ntemperature = 0.0", "temperature positive"),
+        ("[loss]\ntemperature = 0.0", "temperature is positive"),
     ],
 )
 def test_a_wrong_configuration_file_is_bad_input(tmp_path: Path, text: str, message: str) -> None:

@@ -45,5 +45,5 @@ def test_a_short_run_under_the_recipe_learns(bands: str, tiny: TrainConfig, tmp_
 
 
 def test_a_share_outside_the_run_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"iou_after is a share"):
+    with pytest.raises(ValueError, match=r"loss.iou_after lies in"):
         TrainConfig(loss=LossConfig(iou_after=1.5))
