@@ -25,7 +25,6 @@ OTHER_STREETS = 3_000
 START, TUNE = 20, 10
 FPS = 5
 """Of all clips: what a small machine gets done, and three times the motion of a camera's 15."""
-BUDGETS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 ARMS = {
     "as published": ("supervised", "clockwork", 0.0),
     "trained under the schedule": ("clockwork", "clockwork", 0.0),
@@ -52,7 +51,7 @@ class Schedules:
     arm: str
     held_out: tuple[str, ...]
     unlabelled: tuple[str, ...]
-    budgets: tuple[float, ...] = BUDGETS
+    budgets: tuple[float, ...]
 
     def __call__(self, folder: Path, root: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -105,7 +104,7 @@ def jobs(scale: Scale) -> list[Job]:
             work = Training(recipe=recipe, config=tune, data=data, init=base, seed=seed)
             found.append(Job(arm, work, (base,)))
             if network == "clockwork":
-                found.append(Job(f"{arm}/schedules", Schedules(arm, held_out, unlabelled), (arm,)))
+                found.append(Job(f"{arm}/schedules", Schedules(arm, held_out, unlabelled, scale.budgets), (arm,)))
         for motion, those in zip(MOTIONS, held_out, strict=True):
             cut = PerFrame(f"clockwork/arm0-{seed}", those, output="aux/score_middle")
             found.append(Job(f"clockwork/arm0-{seed}/cut-{motion}", cut, (f"clockwork/arm0-{seed}",)))

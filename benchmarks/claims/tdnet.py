@@ -25,7 +25,6 @@ TURNS = {
     "two, grouped teacher, plain sum": ("tdnet2-sum", GROUPED),
 }
 SINGLE_KIND, STUDENT_KIND = "tdnet2-single", "tdnet2-student"
-ALONE_FIRST = (SINGLE_KIND, STUDENT_KIND)
 SINGLE = {
     "one sub-network alone, no teacher": (SINGLE_KIND, False),
     "one sub-network alone, the whole teacher": (SINGLE_KIND, True),
@@ -44,7 +43,7 @@ def jobs(scale: Scale) -> list[Job]:
         )
 
     for seed in range(scale.seeds):
-        for network in ALONE_FIRST:
+        for network in (SINGLE_KIND, STUDENT_KIND):
             config = scale.config(ALONE, network=network, labelled_every=EVERY, loss=LOSS)
             start = Training(recipe="supervised", config=config, data=data, seed=seed)
             found.append(Job(f"tdnet/{network}-{seed}", start))
@@ -55,7 +54,7 @@ def jobs(scale: Scale) -> list[Job]:
             work = Training(
                 recipe="tdnet", config=going_on(network, loss), data=data, teacher=teacher, init=base, seed=seed
             )
-            found.append(Job(arm, work, (base, *([teacher] if teacher else []))))
+            found.append(Job(arm, work, tuple(filter(None, (base, teacher)))))
             streets = tuple((motion, scale.held_out(motion=motion)) for motion in MOTIONS)
             found.append(Job(f"{arm}/native", Native(arm, streets), (arm,)))
         for place, (network, taught) in enumerate(SINGLE.values()):
@@ -64,7 +63,7 @@ def jobs(scale: Scale) -> list[Job]:
             work = Training(
                 recipe=recipe, config=going_on(network, LOSS), data=data, teacher=teacher, init=base, seed=seed
             )
-            found.append(Job(arm, work, (base, *([teacher] if teacher else []))))
+            found.append(Job(arm, work, tuple(filter(None, (base, teacher)))))
             for motion in MOTIONS:
                 found.append(Job(f"{arm}/{motion}", PerFrame(arm, scale.held_out(motion=motion)), (arm,)))
     return found

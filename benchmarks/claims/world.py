@@ -21,6 +21,8 @@ class Scale:
     seeds: int = 3
     held_out_seed: int = 90_000
     """Of the first held-out street. Recipes were tried out on those from 80,000 on."""
+    budgets: tuple[float, ...] = (0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
+    """Of firings, which an adaptive clock is tried with."""
     camvid: str | None = None
     """Folder of CamVid; with it some systems have rows of its val split."""
 
@@ -57,4 +59,4 @@ class Scale:
 
 WHOLE = Scale()
 QUICK = Scale(size=(64, 96), clips=6, frames=6, held_out_clips=3, epochs=0.15, batch=8, seeds=2)
-TINY = Scale(size=(64, 96), clips=2, frames=6, held_out_clips=2, epochs=0.05, batch=4, seeds=1)
+TINY = Scale(size=(64, 96), clips=2, frames=6, held_out_clips=2, epochs=0.05, batch=4, seeds=1, budgets=(0.5, 0.8))

@@ -85,8 +85,8 @@ def load_bundle(path: str | Path) -> Bundle:
     """
     path = Path(path)
     if not path.exists():
-        made = "NAME.bundle" if str(path).startswith("zoo:") else path
-        source = path if str(path).startswith("zoo:") else "zoo:clockwork-street"
+        named = str(path).startswith("zoo:")
+        source, made = (path, "NAME.bundle") if named else ("zoo:clockwork-street", path)
         raise BadInput(f"{path}: no such bundle; make one with: edge-vss export {source} -o {made}")
     return Bundle(path, read_manifest(_read(path, MANIFEST, MAX_MANIFEST_BYTES), f"{path}/{MANIFEST}"))
 

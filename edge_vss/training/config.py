@@ -111,7 +111,7 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Recipe ``iou``: frames that stand for the corpus, a share of the batch; 0 = all of it."""
 
     def __post_init__(self) -> None:
-        limits = {"balance": 4, "ohem": 1, "iou_after": 1, "iou_frames": math.inf, "adversary_frames": math.inf}
+        limits = {"balance": 4, "ohem": 1, "iou_after": 1}
         check_range(self, "loss", {**dict.fromkeys(self.__struct_fields__, 1e6), **limits})
         if self.smoothing >= 1 or self.ohem == 0 or self.temperature == 0:
             got = f"{self.smoothing}, {self.ohem} and {self.temperature}"

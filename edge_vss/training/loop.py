@@ -133,18 +133,20 @@ class Loop:
                 if not self.among.rank:
                     epoch = min(config.epochs, 1 + step // per_epoch)
                     self.progress(f"epoch {epoch} of {config.epochs}", done / steps)
-                saves = done % (config.save_every * per_epoch) == 0 or done == steps
-                validates = config.validate_every and done % (config.validate_every * per_epoch) == 0
-                if saves or validates or done % LOG_EVERY == 0:
+                last = done == steps
+                logs = last or done % LOG_EVERY == 0
+                saves = not last and done % (config.save_every * per_epoch) == 0
+                validates = not last and config.validate_every and done % (config.validate_every * per_epoch) == 0
+                if logs or saves or validates:
                     _check_finite(parts, done)
-                if done % LOG_EVERY == 0 or done == steps:
+                if logs:
                     rate = (done - since) * config.batch * world / (time.monotonic() - clock)
                     clock, since = time.monotonic(), done
                     self._log({"step": done, "steps": steps, "images_per_s": round(rate, 1), **_numbers(parts)})
-                if validates and done < steps:
+                if validates:
                     self._validate(done)
                     clock, since = time.monotonic(), done
-                if saves and done < steps:
+                if saves:
                     self._save_resume(done)
         self._validate(steps)
         self._save_resume(steps)

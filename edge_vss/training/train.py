@@ -154,7 +154,7 @@ def train(
 
 
 def _check_free(options: TrainOptions, identity: str) -> None:
-    """Refuse to write over what another run left."""
+    """Refuse to write over what a run left, be it this one."""
     path = options.out / RESUME
     if options.resume or not path.exists():
         return

@@ -13,7 +13,7 @@ __all__ = ["StreetSpec", "parse_size", "parse_street"]
 
 
 MAX_CLIPS, MAX_FRAMES = 100_000, 1_000_000
-"""Clips of one data set: each is known from the start."""
+"""Clips of one data set, each of which is known from the start, and frames of one clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
