@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_vss.errors import BadInput
 
-__all__ = ["check_place", "make_folder", "write_file"]
+__all__ = ["check_folder", "check_place", "make_folder", "write_file"]
 
 
 def check_place(path: Path) -> None:
@@ -39,15 +39,20 @@ def _is_bundle(folder: Path) -> bool:
     return (folder / "manifest.json").is_file() and (folder / "engines").is_dir()
 
 
+def check_folder(path: Path) -> None:
+    """Refuse what ``make_folder`` would, and leave nothing behind; raises as it does."""
+    if path.exists() and not path.is_dir():
+        raise BadInput(f"{path}: is not a folder; choose another output")
+    check_place(path / "file" if path.is_dir() else path)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where missing.
 
     Raises:
         BadInput: Something else is in the way, or it cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise BadInput(f"{path}: is not a folder; choose another output")
-    check_place(path / "file" if path.is_dir() else path)
+    check_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

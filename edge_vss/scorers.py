@@ -105,26 +105,35 @@ class Scorer:
         return real
 
 
-def open_scorer(source: str | Path, *, backend: str = "auto", precision: str = "auto", threads: int = 0) -> Scorer:
-    """Open a bundle, a checkpoint or ``zoo:NAME`` under its first schedule.
+def open_scorer(
+    source: str | Path,
+    *,
+    schedule: str | None = None,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int = 0,
+) -> Scorer:
+    """Open a bundle, a checkpoint or ``zoo:NAME``.
 
     Args:
+        schedule: By name; None: the first one.
         backend: Of a bundle's variant, whose engines are computed by ONNX Runtime on the CPU whatever it is.
         threads: 0 = one per core; for bundles.
 
     Raises:
         BadInput: It does not load, or has no output of scores.
+        KeyError: It has no such schedule.
         WrongUsage: No bundle has a backend or precision of that name.
     """
     if str(source).startswith(ZOO) or str(source).endswith(CHECKPOINT_SUFFIX):
-        return _checkpoint_scorer(source)
+        return _checkpoint_scorer(source, schedule)
     bundle = load_bundle(source)
     manifest = bundle.manifest
     variant = check_variant(bundle, backend, precision)
     return Scorer(
         str(source),
         manifest.graph,
-        manifest.schedule(manifest.schedules[0].name, variant),
+        manifest.schedule(schedule or manifest.schedules[0].name, variant),
         bundle_functions(bundle, variant, threads=threads),
         manifest.input,
         manifest.outputs,
@@ -132,7 +141,7 @@ def open_scorer(source: str | Path, *, backend: str = "auto", precision: str = "
     )
 
 
-def _checkpoint_scorer(source: str | Path) -> Scorer:
+def _checkpoint_scorer(source: str | Path, schedule: str | None) -> Scorer:
     from edge_vss.export.checkpoint import checkpoint_specs
     from edge_vss.export.network import network_graph, network_schedules, torch_functions
     from edge_vss.training.checkpoint import load_checkpoint
@@ -141,4 +150,6 @@ def _checkpoint_scorer(source: str | Path) -> Scorer:
     network, trained = checkpoint.network, checkpoint.info.input
     graph = network_graph(network, trained.height, trained.width)
     fed, read = checkpoint_specs(checkpoint, trained.height, trained.width)
-    return Scorer(str(source), graph, network_schedules(network, graph)[0], torch_functions(network), fed, read, {})
+    schedules = {each.name: each for each in network_schedules(network, graph)}
+    played = schedules[schedule or next(iter(schedules))]
+    return Scorer(str(source), graph, played, torch_functions(network), fed, read, {})

@@ -11,8 +11,8 @@ from typing import Any
 from schedules import more_schedules
 
 from claims.jobs import Job, Training
-from claims.scores import PerFrame
-from claims.table import Claim, arm_row
+from claims.scores import InTorch, PerFrame
+from claims.table import Claim, arm_row, native_row
 from claims.world import Scale
 from edge_vss.bundle import load_bundle
 from edge_vss.calibration.clocks import calibrate_clock
@@ -42,6 +42,8 @@ ROWS = {
     "pipeline-2": ("pipeline-2",),
     "pipeline-3": ("pipeline-3",),
 }
+IN_TORCH = ("full", "pipeline-3")
+"""Of the first seed's network that was trained under the schedule, in mixed motion, to be compared with native ones."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def jobs(scale: Scale) -> list[Job]:
             found.append(Job(f"clockwork/arm0-{seed}/cut-{motion}", cut, (f"clockwork/arm0-{seed}",)))
             student = PerFrame(f"clockwork/arm3-{seed}", those)
             found.append(Job(f"clockwork/arm3-{seed}/{motion}", student, (f"clockwork/arm3-{seed}",)))
+    in_torch = InTorch("clockwork/arm1-0", held_out[MOTIONS.index("mixed")], IN_TORCH)
+    found.append(Job("clockwork/torch", in_torch, ("clockwork/arm1-0",)))
     return found
 
 
@@ -133,6 +137,11 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
                 rows.append(arm_row(f"{motion}, {arm}, {name}", scores))
         rows.append(arm_row(f"{motion}, cut after the middle stage", {"miou": other("arm0-{seed}/cut-", motion)}))
         rows.append(arm_row(f"{motion}, per-frame student of the mean cost", {"miou": other("arm3-{seed}/", motion)}))
+    native, in_torch = results["clockwork/arm1-0/schedules"]["mixed"], results["clockwork/torch"]
+    rows += [
+        native_row(f"mixed, trained under the schedule, {name}", native[name]["miou"], in_torch[name]["miou"])
+        for name in IN_TORCH
+    ]
     claims = []
     for motion in MOTIONS:
         full, adaptive, alternate, maps, two, three = (

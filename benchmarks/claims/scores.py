@@ -19,8 +19,10 @@ from edge_vss.data.datasets import Dataset, Sample, open_dataset
 from edge_vss.data.flow import flow_between
 from edge_vss.deploy import deploy
 from edge_vss.evaluation import EvalOptions, evaluate_bundle
+from edge_vss.metrics.confusion import ConfusionMatrix
 from edge_vss.metrics.measures import Measures
 from edge_vss.networks.staged import LOGITS
+from edge_vss.scorers import open_scorer
 from edge_vss.training import Checkpoint, TrainConfig, load_checkpoint
 from edge_vss.training.batches import normalised
 
@@ -49,6 +51,30 @@ class PerFrame:
                     measures.consistency.update(before, now, step.flow)
         scores = measures.scores([info.name for info in dataset.classes])
         return {name: scores[name] for name in KEPT}
+
+
+@dataclass(frozen=True)
+class InTorch:
+    """In torch, by the reference executor, under some of the schedules: what the native runtime is to give."""
+
+    arm: str
+    data: str
+    schedules: tuple[str, ...]
+
+    def __call__(self, folder: Path, root: Path) -> dict[str, Any]:
+        return {name: {"miou": self.miou(root, name)} for name in self.schedules}
+
+    def miou(self, root: Path, schedule: str) -> float:
+        scorer = open_scorer(root / self.arm / "checkpoint.safetensors", schedule=schedule)
+        clips, dataset = held_out(self.data)
+        matrix = ConfusionMatrix(len(dataset.classes))
+        for clip in clips:
+            scorer.reset()
+            for step in clip:
+                assert step.sample.labels is not None
+                scored = scorer.score(step.sample.frame)
+                matrix.update(step.sample.labels, scored.label_map(scored.scores[None]))
+        return float(matrix.miou)
 
 
 @dataclass(frozen=True)

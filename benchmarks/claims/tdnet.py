@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from claims.jobs import Job, Training
-from claims.scores import Native, PerFrame
-from claims.table import Claim, arm_row, seeds_of
+from claims.scores import InTorch, Native, PerFrame
+from claims.table import Claim, arm_row, native_row, seeds_of
 from claims.teacher import EVERY, TEACHER, teacher_job
 from claims.world import Scale
 from edge_vss.training import LossConfig, TrainConfig
@@ -32,6 +32,8 @@ SINGLE = {
 }
 SCORES = ("miou", "temporal_consistency", "vpq")
 MOTIONS = ("mixed", "fast")
+IN_TORCH = ("cycle", "alone")
+"""Of the first seed's two with a grouped teacher, in mixed motion, to be compared with native ones."""
 
 
 def jobs(scale: Scale) -> list[Job]:
@@ -66,6 +68,8 @@ def jobs(scale: Scale) -> list[Job]:
             found.append(Job(arm, work, tuple(filter(None, (base, teacher)))))
             for motion in MOTIONS:
                 found.append(Job(f"{arm}/{motion}", PerFrame(arm, scale.held_out(motion=motion)), (arm,)))
+    in_torch = InTorch("tdnet/turns2-0", scale.held_out(motion="mixed"), IN_TORCH)
+    found.append(Job("tdnet/torch", in_torch, ("tdnet/turns2-0",)))
     return found
 
 
@@ -83,6 +87,11 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
         rows += [arm_row(f"{name} ({motion})", turns(place, motion)) for place, name in enumerate(TURNS)]
         rows.append(arm_row(f"two, grouped teacher, nothing carried over ({motion})", turns(2, motion, "alone")))
         rows += [arm_row(f"{name} ({motion})", single(place, motion)) for place, name in enumerate(SINGLE)]
+    native, in_torch = results["tdnet/turns2-0/native"]["mixed"], results["tdnet/torch"]
+    rows += [
+        native_row(f"two, grouped teacher (mixed), {name}", native[name]["miou"], in_torch[name]["miou"])
+        for name in IN_TORCH
+    ]
     none, whole, grouped, plain = (turns(place, "mixed")["miou"] for place in range(4))
     alone = turns(2, "mixed", "alone")["miou"]
     claims = [

@@ -84,6 +84,8 @@ def load_bundle(path: str | Path) -> Bundle:
         BadInput: Missing, unreadable, of another version, or inconsistent.
     """
     path = Path(path)
+    if path.is_file() and path.suffix == ".safetensors":
+        raise BadInput(f"{path}: is a checkpoint, no bundle; make one with: edge-vss export {path} -o NAME.bundle")
     if not path.exists():
         named = str(path).startswith("zoo:")
         source, made = (path, "NAME.bundle") if named else ("zoo:clockwork-street", path)

@@ -18,6 +18,7 @@ from edge_vss.cli.common import (
     make_table,
     progress_bar,
 )
+from edge_vss.errors import BadInput
 
 __all__ = ["SegnetOption", "print_choices", "rerank"]
 
@@ -54,6 +55,8 @@ def rerank(
     from edge_vss.reranking import RerankOptions, train_reranker
 
     report = Report(json)
+    if out.is_dir():
+        raise BadInput(f"{out}: is a folder; --out wants the name of a file")
     for given in (bundle, segnet, data):
         check_output(out, given, "--out")
     options = RerankOptions(

@@ -9,6 +9,8 @@ name per line; CamVid's 11 classes where there is neither), and ``dataset.json``
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +114,25 @@ def _classes(root: Path) -> tuple[ClassInfo, ...]:
         listed = _json(root / "classes.json")
         if not isinstance(listed, list) or not 1 <= len(listed) <= 255:
             raise BadInput(f"{root / 'classes.json'}: expected a list of 1-255 classes")
-        return tuple(_class(entry, i, root / "classes.json") for i, entry in enumerate(listed))
+        return _unlike(
+            [_class(entry, i, root / "classes.json") for i, entry in enumerate(listed)], root / "classes.json"
+        )
     if (root / "classes.txt").is_file():
         lines = (root / "classes.txt").read_text(encoding="utf-8", errors="replace").splitlines()
         names = [line.strip() for line in lines if line.strip()]
         if not 1 <= len(names) <= 255:
             raise BadInput(f"{root / 'classes.txt'}: expected 1-255 names, one per line")
-        return tuple(ClassInfo(name, some_colour(i)) for i, name in enumerate(names))
+        return _unlike([ClassInfo(name, some_colour(i)) for i, name in enumerate(names)], root / "classes.txt")
     return CAMVID_CLASSES
+
+
+def _unlike(classes: Sequence[ClassInfo], path: Path) -> tuple[ClassInfo, ...]:
+    """The classes, none of which has the name of another: scores are listed by name."""
+    counts = Counter(info.name for info in classes)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise BadInput(f"{path}: has the class {twice[0]!r} more than once")
+    return tuple(classes)
 
 
 def _class(entry: Any, index: int, path: Path) -> ClassInfo:

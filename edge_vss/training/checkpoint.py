@@ -80,15 +80,23 @@ class Checkpoint:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes a safetensors file so that a reader sees the old file or the whole new one, whenever the power fails."""
+    """Writes a safetensors file so that a reader sees the old file or the whole new one, whenever the power fails.
+
+    Raises:
+        BadInput: It cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata))
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise BadInput(f"{path}: cannot write here: {error.strerror or error}") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -109,6 +117,8 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder; want a checkpoint, a file that edge-vss train wrote, or zoo:NAME")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             yield file

@@ -14,7 +14,7 @@ import torch
 
 from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.networks import StagedNetwork, build_network, network_config
-from edge_vss.places import make_folder
+from edge_vss.places import check_folder, make_folder
 from edge_vss.training.adversary import Adversary
 from edge_vss.training.batches import batches, to_batch
 from edge_vss.training.checkpoint import CheckpointInfo, InputInfo, load_checkpoint
@@ -107,7 +107,7 @@ def train(
     recipe = check_recipe(options.recipe, options.teacher, options.init, bool(options.target))
     config = _config(options)
     turns = check_network(options.recipe, config)
-    make_folder(options.out)
+    check_folder(options.out)
     store = frames or frames_of(options)
     classes = len(store.classes)
     torch.manual_seed(options.seed)
@@ -135,6 +135,7 @@ def train(
         _LOG.warning("%s: holds no resume point; training starts afresh", options.out)
     identity = hashlib.sha256(msgspec.json.encode(provenance, order="sorted")).hexdigest()
     _check_free(options, identity)
+    make_folder(options.out)
     loop = Loop(
         network=network,
         store=store,

@@ -107,6 +107,11 @@ def test_a_missing_bundle_says_how_to_make_one(cli: Cli, tmp_path: Path) -> None
     assert_one_line(cli("run", tmp_path / "none.bundle", STREET), 3, "no such bundle", "edge-vss export")
 
 
+def test_a_checkpoint_in_a_bundles_place_says_how_to_make_one_of_it(cli: Cli, tiny_checkpoint: Path) -> None:
+    done = cli("eval", tiny_checkpoint, "--data", STREET)
+    assert_one_line(done, 3, "is a checkpoint, no bundle", f"edge-vss export {tiny_checkpoint}")
+
+
 def test_a_future_version_is_named(cli: Cli, bundle: Path) -> None:
     future_version(bundle)
     assert_one_line(cli("inspect", bundle), 3, "99")
@@ -249,6 +254,9 @@ def test_classes_that_do_not_match_are_refused(cli: Cli, tiny_bundle: Path, tmp_
     entries[0]["name"] = "Heaven"
     (street / "classes.json").write_text(json.dumps(classes))
     assert_one_line(cli("eval", tiny_bundle, "--data", f"folder:{street}"), 3, "Heaven")
+    entries[1]["name"] = "Heaven"
+    (street / "classes.json").write_text(json.dumps(classes))
+    assert_one_line(cli("eval", tiny_bundle, "--data", f"folder:{street}"), 3, "'Heaven' more than once")
 
 
 @pytest.mark.parametrize("data", ["camvid:/none", "voc:/none", "folder:/none", "nonsense"])

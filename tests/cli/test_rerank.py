@@ -56,6 +56,10 @@ def test_a_trained_re_ranker_scores_what_its_training_said_on_the_same_frames(
     assert load_reranker(out).training["data"] == STREET
 
 
+def test_a_folder_is_no_place_for_a_re_ranker(cli: Cli, tiny_bundle: Path, tmp_path: Path) -> None:
+    assert_one_line(cli("rerank", tiny_bundle, "--data", STREET, "-o", tmp_path), 3, "is a folder; --out wants")
+
+
 def test_the_networks_own_row_is_what_eval_says_without_re_ranking(
     cli: Cli, tiny_bundle: Path, tiny_reranker: Path
 ) -> None:

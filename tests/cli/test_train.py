@@ -31,3 +31,9 @@ def test_what_does_not_go_together_is_wrong_usage(
     done = cli("train", *words, "--data", STREET, "--out", tmp_path / "out", "--config", config)
     assert_one_line(done, 2, message)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_refused_leaves_no_folder(cli: Cli, tmp_path: Path) -> None:
+    done = cli("train", "supervised", "--data", STREET, "--init", tmp_path, "--out", tmp_path / "out")
+    assert_one_line(done, 3, "is a folder; want a checkpoint")
+    assert not (tmp_path / "out").exists()

@@ -72,9 +72,10 @@ def test_loading_leaves_the_random_generator_alone(path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = path.read_bytes()
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(BadInput, match="cannot write here: disk full"):
         save_checkpoint(path, build_network(SMALL).state_dict(), INFO)
     assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_a_truncated_file_is_bad_input_in_one_line(path: Path, keep: int) -> Non
 
 
 def test_a_folder_is_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match="is a folder; want a checkpoint"):
         load_checkpoint(tmp_path)
 
 
