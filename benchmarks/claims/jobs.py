@@ -46,19 +46,20 @@ class Training:
     data: str
     target: str | None = None
     teacher: str | None = None
-    init: str | None = None
+    init: str | tuple[str, ...] | None = None
     seed: int = 0
 
     def __call__(self, folder: Path, root: Path) -> dict[str, Any]:
-        def checkpoint(job: str | None) -> str | None:
-            return job and str(root / job / "checkpoint.safetensors")
+        def checkpoint(job: str) -> str:
+            return str(root / job / "checkpoint.safetensors")
 
+        starts = (self.init,) if isinstance(self.init, str) else self.init or ()
         options = TrainOptions(
             recipe=self.recipe,
             data=(self.data.format(root=root),),
             target=(self.target,) if self.target else (),
-            teacher=checkpoint(self.teacher),
-            init=checkpoint(self.init),
+            teacher=self.teacher and checkpoint(self.teacher),
+            init=tuple(map(checkpoint, starts)),
             config=self.config,
             seed=self.seed,
             out=folder,

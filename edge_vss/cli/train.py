@@ -25,7 +25,10 @@ def train(
     target: Annotated[
         list[str] | None, typer.Option(metavar="DATA", help="uda: frames of another look; their labels are not used.")
     ] = None,
-    init: Annotated[str | None, typer.Option(metavar="CKPT", help="Weights to start from; may be zoo:NAME.")] = None,
+    init: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CKPT", help="Weights to start from; may be zoo:NAME. tdnet: or one per sub-network."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="TOML", help="Network, sizes, rates, augmentation; keys: docs/training.md.")
     ] = None,
@@ -50,7 +53,7 @@ def train(
         target=tuple(target or ()),
         out=out,
         teacher=teacher,
-        init=init,
+        init=tuple(init or ()),
         config=config,
         epochs=epochs,
         seed=seed,

@@ -161,58 +161,54 @@ class TDNet(StagedNetwork):
             found |= {f"encode_{i}": encode, f"propagate_{i}": propagate, f"cold_{i}": propagate.head}
         return found
 
-    def places_of(self, name: str) -> tuple[str, ...]:
-        """A sub-network that was trained alone is what every one of them starts from."""
+    def places_of(self, name: str, turn: int | None = None) -> tuple[str, ...]:
+        """A sub-network that was trained alone is what one of them starts from, or every one."""
+        turns = range(self.turns) if turn is None else (turn,)
         for prefix, place in ALONE.items():
             if name.startswith(prefix):
-                return tuple(place.format(i) + name.removeprefix(prefix) for i in range(self.turns))
-        return (name,)
+                return tuple(place.format(i) + name.removeprefix(prefix) for i in turns)
+        return (name,) if turn is None else ()
 
-    def forward(self, image: Tensor, before: Tensor | None = None, first: int = 0) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, before: Tensor | None = None) -> dict[str, Tensor]:
         """Scores for training, each at its own size.
 
-        Every sub-network encodes one frame of every clip, and each has its turn at the newest frame of its share of
-        the clips.
+        Every sub-network has its turn at the newest frame of every clip; whose the frames before are follows from it.
 
         Args:
             image: (N, 3, H, W) float32, normalised, the newest frame of every clip.
             before: (N, turns - 1, 3, H, W), the frames before it, oldest first; None: the same frame again.
-            first: The newest frame of clip b is the turn of sub-network (first + b) mod turns.
 
         Returns:
-            ``logits`` and ``sub`` (N, C, h, w), with and without what the frames before gave; ``aux/middle``; ``turn``
-            (N,) int64, whose turn it is.
+            ``logits`` and ``sub`` (turns N, C, h, w), with and without what the frames before gave, and ``aux/middle``:
+            of all clips at sub-network 0's turn, then at sub-network 1's, and so on.
         """
         self.check_size(*image.shape[-2:])
-        frames, count = len(image), self.turns
-        turn = (torch.arange(frames, device=image.device) + first) % count
-        encoded = [self._encoded(i, image, before, turn) for i in range(count)]
-        places, outputs = [], []
-        for i in range(min(count, frames)):
-            place = torch.arange(i, frames, count, device=image.device)
-            places.append(place)
-            outputs.append(self._finished((first + i) % count, encoded, place))
-        order = torch.cat(places).argsort()
-        logits, sub, aux = (torch.cat(parts)[order] for parts in zip(*outputs, strict=True))
-        return {LOGITS: logits, "sub": sub, "aux/middle": aux, "turn": turn}
+        clips = image[None] if before is None else torch.cat([image[None], before.flip(1).transpose(0, 1)])
+        encoded = [self._encoded(i, clips) for i in range(self.turns)]
+        outputs = [self._finished(i, encoded) for i in range(self.turns)]
+        logits, sub, aux = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        return {LOGITS: logits, "sub": sub, "aux/middle": aux}
 
-    def _encoded(self, i: int, image: Tensor, before: Tensor | None, turn: Tensor) -> tuple[Tensor, ...]:
-        """The outputs of sub-network ``i`` on its frame of every clip, and its ``middle`` behind them."""
+    def _encoded(self, i: int, clips: Tensor) -> list[tuple[Tensor, ...]]:
+        """For every age, the outputs of sub-network ``i`` on the frames of that age, and its ``middle`` behind them.
+
+        Args:
+            clips: (1 or turns, N, 3, H, W), newest first.
+        """
         encode = self.encode[i]
         assert isinstance(encode, Encode)
-        if before is not None:
-            clips = torch.cat([before, image[:, None]], dim=1)
-            age = (turn - i) % self.turns
-            image = clips[torch.arange(len(image), device=image.device), self.turns - 1 - age]
-        value, skip, middle, found = Features.forward(encode, image.contiguous(memory_format=torch.channels_last))
-        return *encode.encoded(value, skip, found), middle
+        frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        value, skip, middle, found = Features.forward(encode, frames)
+        outputs = (*encode.encoded(value, skip, found), middle)
+        ages = list(zip(*(output.chunk(len(clips)) for output in outputs), strict=True))
+        return ages * (self.turns // len(clips))
 
-    def _finished(self, i: int, encoded: list[tuple[Tensor, ...]], place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores of the clips at ``place``, whose newest frame is sub-network ``i``'s: with, without the ring, aux."""
+    def _finished(self, i: int, encoded: list[list[tuple[Tensor, ...]]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores of all clips at the turn of sub-network ``i``: with and without the ring, and auxiliary ones."""
         propagate = self.propagate[i]
         assert isinstance(propagate, Propagate)
-        query, value, skip, _, middle = (tensor[place] for tensor in encoded[i])
-        ring = [encoded[(i - age) % self.turns][3][place] for age in range(1, self.turns)]
+        query, value, skip, _, middle = encoded[i][0]
+        ring = [encoded[(i - age) % self.turns][age][3] for age in range(1, self.turns)]
         carried = propagate.carried(query, *ring)
         # One pass for both, so that batch norms see in training what they will see on video.
         (both,) = propagate.head(torch.cat([value + carried, value]), torch.cat([skip, skip]))

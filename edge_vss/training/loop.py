@@ -161,7 +161,7 @@ class Loop:
             group["lr"] = learning_rate(batch.step, steps, config, self.second_from)
         with self.autocast:
             if self.network.turns > 1:
-                outputs = self.model(batch.images, batch.before, batch.step)
+                outputs = self.model(batch.images, batch.before)
             else:
                 outputs = self.model(batch.together(), self.recipe.states(self.network, batch, config, rng))
         context = LossContext(

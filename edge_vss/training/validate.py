@@ -58,7 +58,7 @@ def scores_of(
     looked_at = frames if network.turns > 1 else frames[-1:]
     seen = [normalised(resized(rgb, fed.height, fed.width)[None], fed, device) for rgb in looked_at]
     if network.turns > 1:
-        logits = network(seen[-1], torch.stack(seen[-network.turns : -1], dim=1), turn)[LOGITS]
+        logits = network(seen[-1], torch.stack(seen[-network.turns : -1], dim=1))[LOGITS][[turn % network.turns]]
     else:
         logits = network(seen[-1])[LOGITS]
     full = F.interpolate(logits.float(), size=frames[-1].shape[:2], mode="bilinear", align_corners=False)

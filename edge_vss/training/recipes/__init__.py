@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -104,7 +104,7 @@ RECIPES: Mapping[str, Recipe] = {
 """By its name on the command line."""
 
 
-def check_recipe(name: str, teacher: str | None = None, init: str | None = None, target: bool = False) -> Recipe:
+def check_recipe(name: str, teacher: str | None = None, init: Sequence[str] = (), target: bool = False) -> Recipe:
     """The recipe of that name.
 
     Raises:
@@ -135,7 +135,7 @@ def check_network(name: str, config: TrainConfig) -> int:
         How many sub-networks take turns.
 
     Raises:
-        WrongUsage: A network of one kind under a recipe for another, or fewer frames a step than sub-networks.
+        WrongUsage: A network of one kind under a recipe for another.
         BadInput: No such network.
     """
     recipe = RECIPES[name]
@@ -147,8 +147,4 @@ def check_network(name: str, config: TrainConfig) -> int:
     if (turns > 1) != recipe.in_turns:
         known = ", ".join(kind for kind in network_kinds() if network_config(kind, classes=2).turns > 1)
         raise WrongUsage(f"recipe {name} does not train network {config.network}; tdnet alone trains {known}")
-    if config.batch < turns:
-        raise WrongUsage(
-            f"batch is {config.batch}, network {config.network} wants at least one frame for each of {turns}"
-        )
     return turns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
 
 from edge_vss.networks.staged import LOGITS
 from edge_vss.training.batches import Batch
@@ -20,17 +20,19 @@ def tdnet(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:
     pixels, teacher_i the share of the teacher that answers to the sub-network whose turn it is: Hu et al., *Temporally
     Distributed Networks for Fast Video Semantic Segmentation*, 2020, equation 7, with the weights of its code.
     """
-    config = context.config
-    parts = supervised(outputs, batch, context)
-    labels = thinned(batch.labels, 2, context.rng)
+    config, turns = context.config, len(outputs[LOGITS]) // len(batch.labels)
+    every_turn = replace(batch, labels=batch.labels.repeat(turns, 1, 1))
+    parts = supervised(outputs, every_turn, context)
+    labels = thinned(every_turn.labels, 2, context.rng)
     parts["sub"] = config.sub * hard_cross_entropy(matched(outputs["sub"], labels), labels, context.weights)
     if context.teacher is None:
         return parts
     if isinstance(context.teacher, GroupedTeacher):
         full, groups = context.teacher.grouped(batch.images)
-        own = groups[torch.arange(len(groups), device=groups.device), outputs["turn"]]
+        own = groups.transpose(0, 1).flatten(0, 1)
         parts["group"] = config.group * pixel_divergence(outputs["sub"].float(), own, config.temperature)
     else:
         full, _ = context.teacher(batch.images)
+    full = full.repeat(turns, 1, 1, 1)
     parts["distil"] = config.distil * pixel_divergence(outputs[LOGITS].float(), full, config.temperature)
     return parts
