@@ -131,7 +131,8 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
 
     def network(job: str, *within: str) -> dict[str, list[float]]:
         scores = seeds_of(results, job, scale, ("miou", "pixel_accuracy", "iou"), *within)
-        return {**scores, "rare_miou": [rare(iou) for iou in scores.pop("iou")]}
+        by_class = scores.pop("iou")
+        return {**scores, "rare_miou": [rare(iou) for iou in by_class]}
 
     def rare(iou: Any) -> float:
         return statistics.fmean(iou[name] for name in RARE)
