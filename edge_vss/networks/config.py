@@ -45,8 +45,9 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     key_stride: int = 4
     """Every so-manieth row and column of a past frame at 1/8 is kept as keys and values, in [1, 8]."""
 
-    carry: Literal["attention", "sum"] = "attention"
-    """How a frame takes over what older ones found: where it looks alike, or where it was."""
+    carry: Literal["attention", "near", "sum"] = "attention"
+    """How a frame takes over what older ones found: where it looks alike, where it looks alike near by, or where it
+    was."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.classes <= 254:

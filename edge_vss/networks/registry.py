@@ -18,7 +18,20 @@ __all__ = ["NetworkConfig", "build_network", "network_config", "network_kinds"]
 SHALLOW = NetworkConfig(kind="tdnet2", turns=2, deep_dilations=(1, 2, 4, 8), decoder_blocks=1)
 """Sub-networks of about the per-frame student's cost; the four dilations are shared out among them."""
 
-KINDS: dict[str, tuple[Callable[[NetworkConfig], StagedNetwork], NetworkConfig]] = {
+Kind = tuple[Callable[[NetworkConfig], StagedNetwork], NetworkConfig]
+
+
+def _singles(turns: int) -> dict[str, Kind]:
+    """Every one of so many sub-networks, alone; they differ in their share of the dilations."""
+    found: dict[str, Kind] = {}
+    for share in range(turns):
+        name, dilations = f"tdnet{turns}-single", SHALLOW.deep_dilations[share::turns]
+        kind = f"{name}-{share}" if share else name
+        found[kind] = tdnet_single, msgspec.structs.replace(SHALLOW, kind=kind, turns=1, deep_dilations=dilations)
+    return found
+
+
+KINDS: dict[str, Kind] = {
     "clockwork": (clockwork, NetworkConfig(kind="clockwork")),
     # As many multiply-adds as the clockwork student spends on average when its deep stage fires on every second frame.
     "perframe": (perframe, NetworkConfig(kind="perframe", stem=(24, 32), deep_dilations=(1, 4, 8), decoder_blocks=1)),
@@ -36,16 +49,11 @@ KINDS: dict[str, tuple[Callable[[NetworkConfig], StagedNetwork], NetworkConfig]]
     ),
     "tdnet2": (tdnet, SHALLOW),
     "tdnet4": (tdnet, msgspec.structs.replace(SHALLOW, kind="tdnet4", turns=4)),
+    "tdnet2-near": (tdnet, msgspec.structs.replace(SHALLOW, kind="tdnet2-near", carry="near")),
     "tdnet2-sum": (tdnet, msgspec.structs.replace(SHALLOW, kind="tdnet2-sum", carry="sum")),
-    # One of their sub-networks alone, and per-frame students of as many multiply-adds as they spend on every frame.
-    "tdnet2-single": (
-        tdnet_single,
-        msgspec.structs.replace(SHALLOW, kind="tdnet2-single", turns=1, deep_dilations=SHALLOW.deep_dilations[0::2]),
-    ),
-    "tdnet4-single": (
-        tdnet_single,
-        msgspec.structs.replace(SHALLOW, kind="tdnet4-single", turns=1, deep_dilations=SHALLOW.deep_dilations[0::4]),
-    ),
+    # Their sub-networks alone, and per-frame students of as many multiply-adds as they spend on every frame.
+    **_singles(2),
+    **_singles(4),
     "tdnet2-student": (
         perframe,
         NetworkConfig(

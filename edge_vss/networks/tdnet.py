@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge_vss.graph import Read, Stage
-from edge_vss.networks.attention import Attention, Carry, Spread, strided
+from edge_vss.networks.attention import Attention, Carry, Near, Spread, strided
 from edge_vss.networks.blocks import ConvBlock, Ending, initialise, upsample
 from edge_vss.networks.chain import ChainNetwork
 from edge_vss.networks.clockwork import STRIDE, Deep, Fine, Middle
@@ -30,6 +30,7 @@ from edge_vss.networks.staged import IMAGE, LOGITS, StagedNetwork, wire
 __all__ = ["Encode", "Head", "Propagate", "TDNet", "tdnet", "tdnet_single"]
 
 RING = "past"
+CARRIES: Mapping[str, type[Carry]] = {"attention": Attention, "near": Near, "sum": Spread}
 ALONE = {
     "chain.stages.features.": "encode.{}.",
     "chain.stages.head.": "propagate.{}.head.",
@@ -113,8 +114,8 @@ class Propagate(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        kind = Attention if config.carry == "attention" else Spread
-        self.steps = nn.ModuleList(kind(config.fine) for _ in range(config.turns - 1))
+        kind = CARRIES[config.carry]
+        self.steps = nn.ModuleList(kind(config.fine, config.key_stride) for _ in range(config.turns - 1))
         self.parts = past_channels(config)
         self.head = Head(config)
 

@@ -163,6 +163,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Recipe ``tdnet``: share of the steps, the first, in which a clip is one frame repeated."""
     clip_rate: float = 0.1
     """Recipe ``tdnet``: peak learning rate on real clips over ``rate``."""
+    key_stride: int = 4
+    """Recipe ``tdnet``: of a past frame at 1/8 every so-manieth row and column is kept; fewer suit small frames."""
     frames_before: int = 1
     """Recipes ``clockwork``, ``etc``, ``weclick``, ``uda``: frames before each labelled one that are looked at."""
     labelled_every: int = 1
@@ -201,8 +203,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("stale", "still"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share in [0, 1], got {getattr(self, name)}")
-        if not 1 <= self.frames_before <= 32 or self.labelled_every < 1:
-            raise ValueError("frames_before lies in [1, 32], labelled_every is at least 1")
+        if not 1 <= self.frames_before <= 32 or not 1 <= self.key_stride <= 8 or self.labelled_every < 1:
+            raise ValueError("frames_before lies in [1, 32], key_stride in [1, 8], labelled_every is at least 1")
         if not 1 <= self.loss.adversary_frames <= self.frames_before + 1:
             raise ValueError("loss.adversary_frames lies in [1, frames_before + 1]")
 

@@ -13,7 +13,7 @@ import msgspec
 import torch
 
 from edge_vss.errors import BadInput, WrongUsage
-from edge_vss.networks import StagedNetwork, build_network, network_config
+from edge_vss.networks import NetworkConfig, StagedNetwork, build_network, network_config
 from edge_vss.places import check_folder, make_folder
 from edge_vss.training.adversary import Adversary
 from edge_vss.training.batches import batches, to_batch
@@ -112,7 +112,7 @@ def train(
     store = frames or frames_of(options)
     classes = len(store.classes)
     torch.manual_seed(options.seed)
-    network = build_network(network_config(config.network, classes=classes))
+    network = build_network(_network(config, classes))
     teacher = load_teacher(options.teacher, classes) if options.teacher else None
     if teacher and turns > 1 and config.loss.group:
         teacher = GroupedTeacher(teacher, turns, str(options.teacher))
@@ -182,9 +182,13 @@ def _views(store: FrameStore, config: TrainConfig) -> Iterator[torch.Tensor]:
             yield to_batch(views, config, torch.device("cpu")).images
 
 
+def _network(config: TrainConfig, classes: int) -> NetworkConfig:
+    return msgspec.structs.replace(network_config(config.network, classes=classes), key_stride=config.key_stride)
+
+
 def _describe(config: TrainConfig, store: FrameStore, training: dict[str, object]) -> CheckpointInfo:
     return CheckpointInfo(
-        network=network_config(config.network, classes=len(store.classes)),
+        network=_network(config, len(store.classes)),
         classes=store.classes,
         input=InputInfo(height=config.height, width=config.width, mean=config.mean, std=config.std),
         training=training,

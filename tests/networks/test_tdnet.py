@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -16,7 +17,7 @@ from torch import nn
 from edge_vss.executor import ReferenceExecutor, check_schedule
 from edge_vss.export import network_schedules, torch_functions
 from edge_vss.networks import NetworkConfig, build_network, network_config
-from edge_vss.networks.attention import Attention, strided
+from edge_vss.networks.attention import Attention, Near, strided
 from edge_vss.networks.tdnet import TDNet
 from edge_vss.schedule import turn_schedules
 
@@ -25,12 +26,14 @@ SMALL = NetworkConfig(
 )
 
 
-def small(turns: int, seed: int = 0) -> TDNet:
+def small(turns: int, seed: int = 0, carry: Literal["attention", "near"] = "attention") -> TDNet:
     """A network that takes much from older frames, in evaluation mode."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         dilations = (1, 2, 4, 8, 2, 4)[: turns * (4 // turns)]
-        config = msgspec.structs.replace(SMALL, turns=turns, keys=8, key_stride=3, deep_dilations=dilations)
+        config = msgspec.structs.replace(
+            SMALL, turns=turns, keys=8, key_stride=3, deep_dilations=dilations, carry=carry
+        )
         network = build_network(config)
         for module in network.modules():
             if isinstance(module, Attention):
@@ -76,6 +79,34 @@ def test_attention_agrees_with_a_loop_over_positions() -> None:
         np.testing.assert_allclose(found[frame], wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "stride"), [((3, 5), 1), ((7, 5), 3), ((2, 1), 3)])
+def test_attention_near_by_agrees_with_a_loop_over_positions(size: tuple[int, int], stride: int) -> None:
+    near, sigma = Near(6, stride), 1.7
+    with torch.no_grad():
+        near.log_sigma.fill_(math.log(sigma))
+    q, k, v = random(1, 4, *size), random(1, 4, *size, seed=2), random(1, 6, *size, seed=3)
+    places = strided(torch.arange(size[0] * size[1]).reshape(1, 1, *size), stride).flatten().tolist()
+    for queries, own in ((q, list(range(size[0] * size[1]))), (strided(q, stride), places)):
+        found = near(queries, strided(k, stride), strided(v, stride))[0].flatten(1).detach()
+        for index, place in enumerate(own):
+            here = np.array(divmod(place, size[1]))
+            likes, values = [], []
+            for other in places:
+                there = np.array(divmod(other, size[1]))
+                alike = float(q[0].flatten(1)[:, place] @ k[0].flatten(1)[:, other]) / math.sqrt(4)
+                likes.append(math.exp(alike - float(((here - there) ** 2).sum()) / (2 * sigma**2)))
+                values.append(v[0].flatten(1)[:, other])
+            mixed = sum(like / sum(likes) * value for like, value in zip(likes, values, strict=True))
+            wanted = near.weigh(mixed[None, :, None, None])[0, :, 0, 0].detach()
+            torch.testing.assert_close(found[:, index], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_how_near_is_learnt() -> None:
+    near = Near(6, 2)
+    near(random(1, 4, 4, 6), random(1, 4, 2, 3, seed=2), random(1, 6, 2, 3, seed=3)).square().sum().backward()
+    assert near.log_sigma.grad is not None and float(near.log_sigma.grad.abs()) > 0
+
+
 @given(height=st.integers(1, 20), width=st.integers(1, 20), stride=st.integers(1, 8))
 @settings(max_examples=50, deadline=None)
 def test_strided_takes_every_kth_position_and_one_at_least(height: int, width: int, stride: int) -> None:
@@ -104,9 +135,9 @@ def test_the_chain_of_four_is_the_published_recurrence() -> None:
     assert np.abs(wanted).max() > 0.1
 
 
-@pytest.mark.parametrize("turns", [2, 3, 4])
-def test_a_training_clip_gives_what_the_stages_give_on_video(turns: int) -> None:
-    network = small(turns)
+@pytest.mark.parametrize(("turns", "carry"), [(2, "attention"), (3, "near"), (4, "attention")])
+def test_a_training_clip_gives_what_the_stages_give_on_video(turns: int, carry: Literal["attention", "near"]) -> None:
+    network = small(turns, carry=carry)
     frames = random(2 * turns, 3, 48, 64)
     graph = network.graph(48, 64)
     for name, key in (("cycle", "logits"), ("alone", "sub")):
@@ -201,16 +232,17 @@ def test_the_per_frame_student_costs_what_every_frame_of_the_sub_networks_costs(
     assert student.macs == pytest.approx(graph.stage("encode_0").macs + graph.stage("propagate_0").macs, rel=0.01)
 
 
-def test_the_single_twin_has_the_layers_of_a_sub_network() -> None:
+@pytest.mark.parametrize(("share", "kind"), [(0, "tdnet2-single"), (1, "tdnet2-single-1")])
+def test_the_single_twin_has_the_layers_of_a_sub_network(share: int, kind: str) -> None:
     network = build_network(network_config("tdnet2", classes=11))
-    single = build_network(network_config("tdnet2-single", classes=11))
+    single = build_network(network_config(kind, classes=11))
     assert isinstance(network, TDNet)
-    graph, cold = network.graph(352, 480), network.propagate[0].head
-    deep = [module for module in network.encode[0].modules() if isinstance(module, nn.Conv2d)]
+    graph, cold = network.graph(352, 480), network.propagate[share].head
+    deep = [module for module in network.encode[share].modules() if isinstance(module, nn.Conv2d)]
     mine = [module for module in single.chain.modules() if isinstance(module, nn.Conv2d)]  # type: ignore[union-attr]
     own = [c for c in (*deep, *cold.modules()) if isinstance(c, nn.Conv2d)]
     shapes = sorted(tuple(c.weight.shape) + tuple(c.dilation) for c in own)
-    for c in (network.encode[0].query, network.encode[0].key):
+    for c in (network.encode[share].query, network.encode[share].key):
         shapes.remove(tuple(c.weight.shape) + tuple(c.dilation))
     assert shapes == sorted(tuple(c.weight.shape) + tuple(c.dilation) for c in mine)
     assert graph.stage("cold_0").macs < graph.stage("propagate_0").macs
