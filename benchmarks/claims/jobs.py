@@ -43,23 +43,23 @@ class Training:
 
     recipe: str
     config: TrainConfig
-    data: str
+    data: str | tuple[str, ...]
     target: str | None = None
     teacher: str | None = None
-    init: str | tuple[str, ...] | None = None
+    init: str | None = None
     seed: int = 0
 
     def __call__(self, folder: Path, root: Path) -> dict[str, Any]:
-        def checkpoint(job: str) -> str:
-            return str(root / job / "checkpoint.safetensors")
+        def checkpoint(job: str | None) -> str | None:
+            return job and str(root / job / "checkpoint.safetensors")
 
-        starts = (self.init,) if isinstance(self.init, str) else self.init or ()
+        data = (self.data,) if isinstance(self.data, str) else self.data
         options = TrainOptions(
             recipe=self.recipe,
-            data=(self.data.format(root=root),),
+            data=tuple(each.format(root=root) for each in data),
             target=(self.target,) if self.target else (),
-            teacher=self.teacher and checkpoint(self.teacher),
-            init=tuple(map(checkpoint, starts)),
+            teacher=checkpoint(self.teacher),
+            init=checkpoint(self.init),
             config=self.config,
             seed=self.seed,
             out=folder,

@@ -25,10 +25,7 @@ def train(
     target: Annotated[
         list[str] | None, typer.Option(metavar="DATA", help="uda: frames of another look; their labels are not used.")
     ] = None,
-    init: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CKPT", help="Weights to start from; may be zoo:NAME. tdnet: or one per sub-network."),
-    ] = None,
+    init: Annotated[str | None, typer.Option(metavar="CKPT", help="Weights to start from; may be zoo:NAME.")] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="TOML", help="Network, sizes, rates, augmentation; keys: docs/training.md.")
     ] = None,
@@ -53,7 +50,7 @@ def train(
         target=tuple(target or ()),
         out=out,
         teacher=teacher,
-        init=tuple(init or ()),
+        init=init,
         config=config,
         epochs=epochs,
         seed=seed,

@@ -79,13 +79,9 @@ class StagedNetwork(nn.Module):
         """Stage name → module, in the order of ``wiring``."""
         raise NotImplementedError
 
-    def places_of(self, name: str, turn: int | None = None) -> tuple[str, ...]:
-        """Which of its weights start from another network's weight ``name``.
-
-        Args:
-            turn: Only those of this sub-network; None: any.
-        """
-        return (name,) if turn is None else ()
+    def places_of(self, name: str) -> tuple[str, ...]:
+        """Which of its weights start from another network's weight ``name``."""
+        return (name,)
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse an input size that does not suit the strides, with a ValueError."""

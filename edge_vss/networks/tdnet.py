@@ -162,13 +162,12 @@ class TDNet(StagedNetwork):
             found |= {f"encode_{i}": encode, f"propagate_{i}": propagate, f"cold_{i}": propagate.head}
         return found
 
-    def places_of(self, name: str, turn: int | None = None) -> tuple[str, ...]:
-        """A sub-network that was trained alone is what one of them starts from, or every one."""
-        turns = range(self.turns) if turn is None else (turn,)
+    def places_of(self, name: str) -> tuple[str, ...]:
+        """A sub-network that was trained alone is what every one of them starts from."""
         for prefix, place in ALONE.items():
             if name.startswith(prefix):
-                return tuple(place.format(i) + name.removeprefix(prefix) for i in turns)
-        return (name,) if turn is None else ()
+                return tuple(place.format(i) + name.removeprefix(prefix) for i in range(self.turns))
+        return (name,)
 
     def forward(self, image: Tensor, before: Tensor | None = None) -> dict[str, Tensor]:
         """Scores for training, each at its own size.

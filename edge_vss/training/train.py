@@ -46,9 +46,8 @@ class TrainOptions:
     """Folder for ``checkpoint.safetensors``, ``resume.safetensors`` and ``log.jsonl``."""
     teacher: str | None = None
     """Checkpoint, ``zoo:NAME`` or ONNX file; where the recipe takes one."""
-    init: Sequence[str] = ()
-    """Checkpoint or ``zoo:NAME`` whose weights the run starts from, as far as their names and shapes agree; of several,
-    the i-th is what sub-network i starts from, trained alone."""
+    init: str | None = None
+    """Checkpoint or ``zoo:NAME`` whose weights the run starts from, as far as their names and shapes agree."""
     config: Path | TrainConfig | None = None
     """TOML file or its content; None = all defaults."""
     epochs: int | None = None
@@ -117,7 +116,7 @@ def train(
     if teacher and turns > 1 and config.loss.group:
         teacher = GroupedTeacher(teacher, turns, str(options.teacher))
     if options.init:
-        _initialise(network, options.init, config.network, whole=recipe.init)
+        _initialise(network, options.init, whole=recipe.init)
     adversary = Adversary(classes * config.loss.adversary_frames) if recipe.target else None
     if recipe.rounds:
         quantisation_aware(network, _views(store, config))
@@ -127,7 +126,7 @@ def train(
         **({"target": list(options.target)} if options.target else {}),
         "frames": len(store.train),
         "teacher": options.teacher,
-        "init": _one_or_all(options.init),
+        "init": options.init,
         "seed": options.seed,
         "config": msgspec.to_builtins(config),
     }
@@ -195,32 +194,20 @@ def _describe(config: TrainConfig, store: FrameStore, training: dict[str, object
     )
 
 
-def _one_or_all(sources: Sequence[str]) -> str | list[str] | None:
-    """As a checkpoint tells it: most runs start from one network or from none."""
-    return list(sources) if len(sources) > 1 else next(iter(sources), None)
-
-
-def _initialise(network: StagedNetwork, sources: Sequence[str], kind: str, *, whole: bool = False) -> None:
+def _initialise(network: StagedNetwork, source: str, *, whole: bool = False) -> None:
     """Takes over every weight that agrees in place and shape; heads for other classes start afresh."""
-    if len(sources) not in (1, network.turns):
-        wanted = "one" if network.turns == 1 else f"one, or one for each of {network.turns} sub-networks"
-        raise WrongUsage(f"--init is given {len(sources)} times; network {kind} starts from {wanted}")
-    own, shared = network.state_dict(), dict[str, torch.Tensor]()
-    for turn, source in enumerate(sources):
-        given = load_checkpoint(source).network.state_dict()
-        only = turn if len(sources) > 1 else None
-        places = ((place, tensor) for name, tensor in given.items() for place in network.places_of(name, only))
-        found = {place: tensor for place, tensor in places if place in own and own[place].shape == tensor.shape}
-        if not found:
-            raise BadInput(f"{source} shares no weights with this network")
-        shared |= found
-    named = ", ".join(sources)
+    given = load_checkpoint(source).network.state_dict()
+    own = network.state_dict()
+    places = ((place, tensor) for name, tensor in given.items() for place in network.places_of(name))
+    shared = {place: tensor for place, tensor in places if place in own and own[place].shape == tensor.shape}
+    if not shared:
+        raise BadInput(f"{source} shares no weights with this network")
     if whole and len(shared) < len(own):
         raise BadInput(
-            f"{named} is no such network trained on these classes: {len(shared)} of {len(own)} tensors agree"
+            f"{source} is no such network trained on these classes: {len(shared)} of {len(own)} tensors agree"
         )
     if len(shared) < len(own):
         _LOG.warning(
-            "%s: %d of the network's %d tensors come from it, the rest start afresh", named, len(shared), len(own)
+            "%s: %d of the network's %d tensors come from it, the rest start afresh", source, len(shared), len(own)
         )
     network.load_state_dict({**own, **shared})

@@ -55,7 +55,7 @@ def test_int8_loses_less_after_training_for_it(tmp_path: Path) -> None:
     hard = hardened(tmp_path / "hard.safetensors", 100.0)
     before = scores(hard, tmp_path / "before.bundle")
     assert before["fp32"] - before["int8"] > 1.5, "the case is not hard"
-    options = TrainOptions(recipe="qat", data=[TRAINED], out=tmp_path / "run", init=(str(hard),), config=CONFIG)
+    options = TrainOptions(recipe="qat", data=[TRAINED], out=tmp_path / "run", init=str(hard), config=CONFIG)
     done = train(options)
     after = scores(done.checkpoint, tmp_path / "after.bundle")
     assert after["fp32"] - after["int8"] < 0.5 * (before["fp32"] - before["int8"])

@@ -103,7 +103,7 @@ def test_frames_without_a_labelled_pixel_teach_nothing(bands: str, tiny: TrainCo
 def test_a_recipe_that_tunes_wants_the_whole_network(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
     config = msgspec.structs.replace(tiny, network="clockwork")
     with pytest.raises(BadInput, match=r"\d+ of \d+ tensors agree"):
-        train(TrainOptions(recipe="qat", data=[bands], out=tmp_path, config=config, init=("zoo:clockwork-street",)))
+        train(TrainOptions(recipe="qat", data=[bands], out=tmp_path, config=config, init="zoo:clockwork-street"))
 
 
 def test_distillation_from_a_checkpoint_of_ours(bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_initial_weights_carry_over_where_they_fit(
 ) -> None:
     config = msgspec.structs.replace(tiny, epochs=1, rate=1e-12, warm_up=0.0, ema=0.0, validate_every=0, held_out=0)
     source = finished / "checkpoint.safetensors"
-    result = train(options(bands, tmp_path, config, init=(str(source),)))
+    result = train(options(bands, tmp_path, config, init=str(source)))
     before, after = (load_checkpoint(path).network.state_dict() for path in (source, result.checkpoint))
     name = "chain.stages.fine.stem.0.0.weight"
     assert torch.allclose(before[name], after[name])

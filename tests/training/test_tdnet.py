@@ -137,7 +137,7 @@ def test_every_sub_network_may_start_from_one_that_was_trained_alone(quick: Trai
     alone = load_checkpoint(tmp_path / "alone" / "checkpoint.safetensors").network
     images = torch.randn(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     network = build_network(network_config("tdnet2", classes=11)).eval()
-    _initialise(network, [str(tmp_path / "alone" / "checkpoint.safetensors")], "tdnet2")
+    _initialise(network, str(tmp_path / "alone" / "checkpoint.safetensors"))
     with torch.no_grad():
         outputs, wanted = network(images), alone(images)
     # The first sub-network has the same dilations; the other has the same weights.
@@ -148,28 +148,11 @@ def test_every_sub_network_may_start_from_one_that_was_trained_alone(quick: Trai
         assert torch.equal(own[f"encode.0.{name}"], own[f"encode.1.{name}"])
 
 
-def test_every_sub_network_may_start_from_one_of_its_own(quick: TrainConfig, tmp_path: Path) -> None:
-    first = msgspec.structs.replace(quick, epochs=1)
-    alone = []
-    for seed, kind in enumerate(("tdnet2-single", "tdnet2-single-1")):
-        config = msgspec.structs.replace(first, network=kind)
-        options = TrainOptions(recipe="supervised", data=(STREET,), config=config, out=tmp_path / str(seed), seed=seed)
-        alone.append(str(train(options).checkpoint))
-    network = build_network(network_config("tdnet2", classes=11))
-    _initialise(network, alone, "tdnet2")
-    own = network.state_dict()
-    for i, source in enumerate(alone):
-        weights = load_checkpoint(source).network.state_dict()
-        for name, weight in weights.items():
-            (place,) = network.places_of(name, i)
-            assert torch.equal(own[place], weight), (i, name)
-    config = msgspec.structs.replace(first, key_stride=2)
-    described = load_checkpoint(run(tmp_path / "both", config, init=alone)).info
-    assert described.training["init"] == alone and described.network.key_stride == 2
-    with pytest.raises(WrongUsage, match="given 3 times; network tdnet2 starts from one, or one for each of 2"):
-        run(tmp_path / "many", config, init=[*alone, alone[0]])
-    with pytest.raises(BadInput, match="shares no weights"):
-        run(tmp_path / "whole", config, init=[str(tmp_path / "both" / "checkpoint.safetensors"), alone[0]])
+def test_kept_positions_are_chosen_and_come_with_the_checkpoint(quick: TrainConfig, tmp_path: Path) -> None:
+    path = run(tmp_path, msgspec.structs.replace(quick, network="tdnet2-near", epochs=1, key_stride=2))
+    found = load_checkpoint(path)
+    assert (found.info.network.key_stride, found.info.network.carry) == (2, "near")
+    assert found.network.graph(64, 96).tensor("past").shape[-2:] == (4, 6)
 
 
 def test_the_groups_of_a_convolution_add_up_to_it_and_one_group_is_all_of_it() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -104,7 +104,7 @@ RECIPES: Mapping[str, Recipe] = {
 """By its name on the command line."""
 
 
-def check_recipe(name: str, teacher: str | None = None, init: Sequence[str] = (), target: bool = False) -> Recipe:
+def check_recipe(name: str, teacher: str | None = None, init: str | None = None, target: bool = False) -> Recipe:
     """The recipe of that name.
 
     Raises:
