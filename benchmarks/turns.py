@@ -1,7 +1,8 @@
 """What a frame costs when sub-networks take turns: every sub-network's turn, one alone, and a per-frame student.
 
 Weights are random, as they change nothing about the cost. The networks run natively on generated street video, some
-frames of each in turn, so that whatever else the machine does meets all of them.
+frames of each in turn, so that whatever else the machine does meets all of them. Exit code 1 where a sub-network's
+turn costs more than was aimed at.
 
     python benchmarks/turns.py [--json FILE] [--size 352x480] [--frames 200] [--threads 0] [--bundles FOLDER]
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,14 +23,17 @@ from edge_vss.bundle import load_bundle
 from edge_vss.data.classes import CAMVID_CLASSES
 from edge_vss.data.sources import open_source
 from edge_vss.deploy import deploy
+from edge_vss.graph import Graph
 from edge_vss.networks import build_network, network_config
 from edge_vss.networks.attention import Attention
 from edge_vss.runtime import Pipeline
 from edge_vss.training import CheckpointInfo, InputInfo, save_checkpoint
 
 COLUMNS = ("network", "turn", "macs_m", "median_ms", "largest_over_mean", "over_single")
-KINDS = ("tdnet2", "tdnet2-single", "tdnet2-student", "tdnet4", "tdnet4-single", "tdnet4-student")
-ROUND, LIMIT = 24, 1.2
+KINDS = ("tdnet2", "tdnet2-near", "tdnet2-single", "tdnet2-student", "tdnet4", "tdnet4-single", "tdnet4-student")
+ROUND = 24
+LIMITS = {"largest_over_mean": 1.2, "over_single": 1.25}
+"""Of the medians of a network's turns, the largest over their mean and over that of one sub-network alone."""
 NUMBERS = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -49,7 +54,8 @@ def random_bundle(folder: Path, kind: str, height: int, width: int) -> Path:
     return folder / kind
 
 
-def main() -> None:
+def main() -> int:
+    """Export what is missing, time all in turn, print; 1 where a limit is passed."""
     made = parser(__doc__)
     made.add_argument("--size", default="352x480", help="of the networks' input, HxW")
     made.add_argument("--frames", type=int, default=200, help="of every network")
@@ -69,15 +75,18 @@ def main() -> None:
                     times[kind] += [pipeline.process(frame).engines_ms for frame in frames]
         rows = [row for kind in KINDS for row in rows_of(kind, times, bundles)]
     finish(rows, COLUMNS, args.json, environment(size=args.size, threads=args.threads or "one per core"))
-    worst = max(row["largest_over_mean"] for row in rows)
-    verdict = "yes" if worst <= LIMIT else "NO"
-    print(f"largest median of a turn over the mean of its network's: {worst:.3f}, aim {LIMIT}: {verdict}")
+    passed = True
+    for column, limit in LIMITS.items():
+        worst = max(row[column] for row in rows if row["turns"] > 1)
+        passed &= worst <= limit
+        print(f"{column}, the worst turn of all: {worst:.3f}, aim {limit}: {'yes' if worst <= limit else 'NO'}")
+    return 0 if passed else 1
 
 
 def rows_of(kind: str, times: dict[str, list[float]], bundles: dict[str, Path]) -> list[dict[str, Any]]:
     """A row per sub-network; the first frames of every round, cold or warming up, do not count."""
     graph = load_bundle(bundles[kind]).manifest.graph
-    turns = max(1, sum(stage.name.startswith("encode_") for stage in graph.stages))
+    turns = turns_of(graph)
     counted = [(place % ROUND, ms) for place, ms in enumerate(times[kind]) if place % ROUND >= 4]
     medians = [statistics.median(ms for place, ms in counted if place % turns == turn) for turn in range(turns)]
     single = statistics.median(
@@ -86,8 +95,9 @@ def rows_of(kind: str, times: dict[str, list[float]], bundles: dict[str, Path]) 
     return [
         {
             "network": kind,
+            "turns": turns,
             "turn": turn,
-            "macs_m": sum(stage.macs for stage in graph.stages if stage.name in fired(kind, turn)) / 1e6,
+            "macs_m": sum(stage.macs for stage in graph.stages if stage.name in fired(graph, turn)) / 1e6,
             "median_ms": medians[turn],
             "largest_over_mean": max(medians) / statistics.fmean(medians),
             "over_single": medians[turn] / single,
@@ -96,10 +106,17 @@ def rows_of(kind: str, times: dict[str, list[float]], bundles: dict[str, Path]) 
     ]
 
 
-def fired(kind: str, turn: int) -> tuple[str, ...]:
+def turns_of(graph: Graph) -> int:
+    """How many sub-networks take turns."""
+    return max(1, sum(stage.name.startswith("encode_") for stage in graph.stages))
+
+
+def fired(graph: Graph, turn: int) -> tuple[str, ...]:
     """The stages of one frame once the ring is full."""
-    return ("network",) if "-" in kind else (f"encode_{turn}", f"propagate_{turn}")
+    if turns_of(graph) == 1:
+        return tuple(stage.name for stage in graph.stages)
+    return f"encode_{turn}", f"propagate_{turn}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
