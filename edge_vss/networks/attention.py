@@ -88,12 +88,10 @@ class Near(Attention):
         self.log_sigma = nn.Parameter(torch.tensor(math.log(NEAR * stride)))
 
     def affinity(self, alike: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        """What is alike, less the squared distance; rows and columns apart, so that no table of all pairs is kept."""
+        """What is alike, less the squared distance, which engines compute once, when they load."""
         (height, width), (rows, columns) = query.shape[-2:], key.shape[-2:]
         down, along = self._distance(height, rows, alike), self._distance(width, columns, alike)
-        by_place = alike.view(-1, height, width, rows, columns)
-        near = by_place - down[:, None, :, None] - along[:, None, :]
-        return near.view(alike.shape)
+        return alike - (down[:, None, :, None] + along[:, None, :]).view(alike.shape[1:])
 
     def _distance(self, positions: int, kept: int, like: Tensor) -> Tensor:
         """(positions, kept) squared distance over 2σ², along one axis; queries may be those of kept positions too."""
