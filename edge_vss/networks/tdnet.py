@@ -7,7 +7,8 @@ that every frame costs the same and sees nearly what the deep network would.
 
 Two deviations. Norms before the heads are over channels and positions together (one group) with weights per channel:
 the published one has a weight per position and holds for one input size alone. And heads add this frame's detail at a
-quarter of its size, as the other networks here do.
+quarter of its size, as the other networks here do. With ``carry`` "near" attention also knows how far things lie, which
+was not published either.
 """
 
 from __future__ import annotations
