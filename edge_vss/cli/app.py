@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -56,13 +57,18 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+OUTPUTS = ("--out", "-o")
+
+
 @app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    pass
+    for word, following in itertools.pairwise([*Report.arguments, "end"]):
+        if (word in OUTPUTS and not following) or word == "--out=":  # an empty path is the current folder's
+            raise WrongUsage(f"{word.rstrip('=')} is empty")
 
 
 for _name, _verb in (

@@ -77,3 +77,8 @@ def test_a_size_that_is_too_large_is_answered_with_the_limit(cli: Cli, tiny_chec
 )
 def test_wrong_usage_points_at_the_help(cli: Cli, arguments: list[str]) -> None:
     assert_one_line(cli(*arguments), 2, "--help")
+
+
+@pytest.mark.parametrize("words", [["--out", ""], ["--out="], ["-o", ""]])
+def test_an_empty_output_is_not_the_current_folder(cli: Cli, tiny_checkpoint: Path, words: list[str]) -> None:
+    assert_one_line(cli("export", tiny_checkpoint, *words), 2, "is empty", "edge-vss export --help")
