@@ -241,7 +241,10 @@ class _Lines:
         now_s = time.monotonic()
         if not self._begun:  # what was loaded until here says nothing about the work
             self._begun, self._last_s = True, now_s
-        elif now_s - self._last_s >= (LINE_EVERY_S if doing != self._doing else SIGN_EVERY_S):
+            return
+        due_s = LINE_EVERY_S if doing != self._doing else SIGN_EVERY_S
+        ended = share >= 1.0 and self._doing  # what has begun to speak says that it is done
+        if ended or now_s - self._last_s >= due_s:
             print(f"{self._what}: {share:4.0%}  {doing}", file=sys.stderr, flush=True)
             self._doing, self._last_s = doing, now_s
 
