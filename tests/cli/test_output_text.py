@@ -90,7 +90,7 @@ def test_train_says_its_epochs_on_stderr(cli: Cli, tmp_path: Path, monkeypatch: 
     assert done.code == 0, done.err
     assert done.json["checkpoint"]
     assert "training:  50%  epoch 2 of 3" in done.err and "training:  83%  epoch 3 of 3" in done.err
-    assert done.err.splitlines()[-1] == "training: 100%  epoch 3 of 3"
+    assert "training: 100%  epoch 3 of 3" in done.err
 
 
 def test_help_names_what_there_is(cli: Cli) -> None:
