@@ -18,10 +18,11 @@ HEAD = """# The six systems and what each claims
 
 Every table is the output of one command, run on two cores of a CPU. All arms of a system are trained on the same
 generated streets ([sources and data](sources-and-data.md)), see as many frames with the same augmentation, and start
-from the same weights; they are scored on streets that none has seen. Networks and frames are small, so the level of
-the scores says little; the differences between arms are what is measured. Points are hundredths of the score, `±` is
-the standard deviation over the seeds. A claim is *shown* where the difference, paired by seed, exceeds what is claimed
-by more than its standard error; otherwise it is *not shown*, and the interval is what it is.
+from the same weights, or all afresh; they are scored on streets that none has seen. Networks and frames are small, so
+the level of the scores says little; the differences between arms are what is measured. Points are hundredths of the
+score, `±` is the standard deviation over the seeds. A claim is *shown* where the difference, paired by seed, exceeds
+what is claimed by more than its standard error; otherwise it is *not shown*, and the interval is what it is.
+`off_torch` is how far the native runtime's mIoU is off that of torch.
 
 The recipes are described in [training.md](training.md); what is published about each system, and where, in the
 docstrings of `edge_vss/training/recipes/`. This page is written by `benchmarks/systems_page.py`.
@@ -48,7 +49,8 @@ DIVMBEST_NOTE = """\
 The larger networks have seen three times as many streets, all labelled; of the others' frames every
 third is. They choose among the solutions of `cross-entropy`, and are one network for all seeds. `miou_first` is that of
 the most probable solutions, on every fourth frame of a clip; `rare_miou` that of poles, signs, fences, people and
-bicyclists.
+bicyclists. For the rows of CamVid `cross-entropy` went on with either loss on CamVid's training pictures, 30 epochs at
+96x128.
 """
 UDA_NOTE = """\
 From streets of a simulated look, labelled, to others of a camera's look, which are not; scored on a camera's
