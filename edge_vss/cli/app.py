@@ -57,7 +57,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-OUTPUTS = ("--out", "-o")
+PATHS = ("--out", "-o", "--init", "--teacher", "--config")
 
 
 @app.callback()
@@ -67,7 +67,8 @@ def _root(
     ] = False,
 ) -> None:
     for word, following in itertools.pairwise([*Report.arguments, "end"]):
-        if (word in OUTPUTS and not following) or word == "--out=":  # an empty path is the current folder's
+        named = word in PATHS and not following
+        if named or (word.endswith("=") and word[:-1] in PATHS):  # as a path it would be the current folder
             raise WrongUsage(f"{word.rstrip('=')} is empty")
 
 

@@ -61,7 +61,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if any(not 1 <= dilation <= 64 for dilation in self.deep_dilations):
             raise ValueError(f"dilations lie in [1, 64], got {self.deep_dilations}")
         if not 1 <= self.turns <= 8 or not 8 <= self.keys <= 64 or not 1 <= self.key_stride <= 8:
-            got = f"{self.turns}, {self.keys} and {self.key_stride}"
+            got = f"{self.turns}, {self.key_stride} and {self.keys}"
             raise ValueError(f"turns and key_stride lie in [1, 8], keys in [8, 64], got {got}")
         if len(self.deep_dilations) % self.turns:
             raise ValueError(f"{len(self.deep_dilations)} dilations do not share out among {self.turns} sub-networks")

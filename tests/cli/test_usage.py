@@ -79,6 +79,13 @@ def test_wrong_usage_points_at_the_help(cli: Cli, arguments: list[str]) -> None:
     assert_one_line(cli(*arguments), 2, "--help")
 
 
+@pytest.mark.parametrize("option", ["--init", "--teacher", "--config"])
+def test_an_empty_path_is_not_taken_for_none(cli: Cli, tmp_path: Path, option: str) -> None:
+    done = cli("train", "supervised", "--data", "street:", "--out", tmp_path / "out", option, "")
+    assert_one_line(done, 2, f"{option} is empty")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("words", [["--out", ""], ["--out="], ["-o", ""]])
 def test_an_empty_output_is_not_the_current_folder(cli: Cli, tiny_checkpoint: Path, words: list[str]) -> None:
     assert_one_line(cli("export", tiny_checkpoint, *words), 2, "is empty", "edge-vss export --help")
