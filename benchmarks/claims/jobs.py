@@ -43,7 +43,7 @@ class Training:
 
     recipe: str
     config: TrainConfig
-    data: str | tuple[str, ...]
+    data: str
     target: str | None = None
     teacher: str | None = None
     init: str | None = None
@@ -53,10 +53,9 @@ class Training:
         def checkpoint(job: str | None) -> str | None:
             return job and str(root / job / "checkpoint.safetensors")
 
-        data = (self.data,) if isinstance(self.data, str) else self.data
         options = TrainOptions(
             recipe=self.recipe,
-            data=tuple(each.format(root=root) for each in data),
+            data=(self.data.format(root=root),),
             target=(self.target,) if self.target else (),
             teacher=checkpoint(self.teacher),
             init=checkpoint(self.init),
