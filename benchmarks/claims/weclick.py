@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from dataclasses import dataclass
 from typing import Any
 
 from claims.jobs import Job, Training
@@ -22,12 +23,29 @@ TAUGHT = LossConfig(memory=0.0, distil=DISTIL)
 MEMORY = LossConfig(memory=1.0, distil=DISTIL)
 TEACHER_EPOCHS = 30
 """On three times the streets, with clicks on every frame and not one whole map."""
+BEFORE = 4
+"""Frames that propagation reaches back, nearly as far as the last labelled one."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm is trained with."""
+
+    loss: LossConfig
+    clicks: bool = True
+    taught: bool = False
+    before: int = 1
+
+
 ARMS = {
-    "clicks": (PLAIN, True, False),
-    "clicks + teacher": (TAUGHT, True, True),
-    "clicks + teacher + memory flow": (MEMORY, True, True),
-    "the same, flow zeroed": (LossConfig(memory=1.0, distil=DISTIL, flow=False), True, True),
-    "whole label maps": (PLAIN, False, False),
+    "clicks": Arm(PLAIN),
+    "clicks + teacher": Arm(TAUGHT, taught=True),
+    "clicks + teacher + memory flow": Arm(MEMORY, taught=True),
+    "the same, flow zeroed": Arm(LossConfig(memory=1.0, distil=DISTIL, flow=False), taught=True),
+    "whole label maps": Arm(PLAIN, clicks=False),
+    "clicks, four frames before seen": Arm(PLAIN, before=BEFORE),
+    "clicks + propagation to those": Arm(LossConfig(memory=0.0, propagation=1.0), before=BEFORE),
+    "clicks + propagation, flow zeroed": Arm(LossConfig(memory=0.0, propagation=1.0, flow=False), before=BEFORE),
 }
 SCORES = ("miou", "temporal_consistency", "vpq")
 RECOVERED = 0.4
@@ -38,11 +56,16 @@ def jobs(scale: Scale) -> list[Job]:
     teacher = scale.config(TEACHER_EPOCHS, network="teacher", clicks=True, frames_before=1, loss=PLAIN)
     found = [Job("weclick/teacher", Training(recipe="weclick", config=teacher, data=more_streets(scale, FPS)))]
     for seed in range(scale.seeds):
-        for place, (loss, clicks, taught) in enumerate(ARMS.values()):
+        for place, each in enumerate(ARMS.values()):
             config = scale.config(
-                60, network="perframe", labelled_every=EVERY, clicks=clicks, frames_before=1, loss=loss
+                60,
+                network="perframe",
+                labelled_every=EVERY,
+                clicks=each.clicks,
+                frames_before=each.before,
+                loss=each.loss,
             )
-            arm, by = f"weclick/arm{place}-{seed}", "weclick/teacher" if taught else None
+            arm, by = f"weclick/arm{place}-{seed}", "weclick/teacher" if each.taught else None
             work = Training(recipe="weclick", config=config, data=data, teacher=by, seed=seed)
             found.append(Job(arm, work, (by,) if by else ()))
             found.append(Job(f"{arm}/score", PerFrame(arm, scale.held_out()), (arm,)))
@@ -57,7 +80,7 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
     found = {
         name: seeds_of(results, f"weclick/arm{place}-{{}}/score", scale, SCORES) for place, name in enumerate(ARMS)
     }
-    clicks, taught, memory, still, whole = (values["miou"] for values in found.values())
+    clicks, taught, memory, still, whole, seen, spread, astray = (values["miou"] for values in found.values())
     shares = [(m - c) / (w - c) for m, c, w in zip(memory, clicks, whole, strict=True)]
     error = statistics.stdev(shares) / math.sqrt(len(shares)) if len(shares) > 1 else math.inf
     recovered = statistics.fmean(shares)
@@ -72,6 +95,8 @@ def report(results: dict[str, dict[str, Any]], scale: Scale) -> tuple[list[dict[
         Claim("clicks + teacher is better than clicks", taught, clicks).row(),
         Claim("the memory along the flow adds to the teacher", memory, taught).row(),
         Claim("and less so with the flow zeroed", memory, still).row(),
+        Claim("without a teacher, propagation along the flow adds to the clicks", spread, seen).row(),
+        Claim("and is better than with the flow zeroed", spread, astray).row(),
     ]
     rows = [arm_row(name, values) for name, values in found.items()]
     in_torch = results["weclick/arm2-0/score"]["miou"]

@@ -97,6 +97,8 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Recipe ``etc``: weight of the similarities over all frames against the teacher's."""
     memory: float = 1.0
     """Recipe ``weclick``: weight of the difference to what the frames before were taken for, along the flow."""
+    propagation: float = 0.0
+    """Recipe ``weclick``: weight of the difference of the frames before to what the labelled one was taken for."""
     flow: bool = True
     """Recipes ``etc``, ``weclick``: false takes every point to stay where it is, to see what flow is good for."""
     adversary: float = 1e-3

@@ -236,6 +236,20 @@ def test_frames_before_are_warped_along_their_own_flow() -> None:
         assert not motion.any() and weight.mean() < 0.2
 
 
+@pytest.mark.parametrize(("part", "drawn"), [("memory", [True, False, False]), ("propagation", [False, True, True])])
+def test_memory_draws_the_labelled_frame_and_propagation_those_before_it_by_the_same_difference(
+    part: str, drawn: list[bool]
+) -> None:
+    config = quick("weclick", loss=LossConfig(memory=2.0, propagation=2.0))
+    batch = some_batch("weclick", config)
+    scores = torch.randn(3 * len(batch.images), 11, 16, 24, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    context = LossContext(config=config.loss, weights=torch.ones(11), rng=np.random.default_rng(0), std=config.std)
+    parts = RECIPES["weclick"].losses({"logits": scores}, batch, context)
+    assert float(parts["memory"].detach()) == float(parts["propagation"].detach()) > 0
+    (gradient,) = torch.autograd.grad(parts[part], scores)
+    assert [bool(frame.any()) for frame in batch.apart(gradient)] == drawn
+
+
 def test_every_third_frame_counts_as_labelled_and_those_between_come_along() -> None:
     whole = load_frames([STREET], 0)
     third = load_frames([STREET], 0, Looks(before=2, flow=True), every=3)

@@ -65,17 +65,22 @@ def weclick(outputs: Outputs, batch: Batch, context: LossContext) -> Parts:
 
     Liu et al., *WeClick: Weakly-Supervised Video Semantic Segmentation with Click Annotations*, 2021, equations 3 to 6:
     predictions are drawn to those of the frames before, warped onto them, which no label has seen. The paper gives no
-    weights.
+    weights. ``propagation``, which it does not have, is the other way round: the frames before are drawn to what the
+    labelled one, which its clicks hold, is taken for.
     """
     config = context.config
     own = labelled(outputs, batch)
     # At full size: a thinned grid would miss most clicks.
     parts = {"ce": hard_cross_entropy(matched(own[LOGITS], batch.labels), batch.labels, context.weights)}
     parts |= auxiliary(own, batch.labels, context)
+    if config.memory or config.propagation:
+        pairs = list(along_the_flow(batch.apart(outputs[LOGITS].float()), batch, context))
     if config.memory:
-        pairs = along_the_flow(batch.apart(outputs[LOGITS].float()), batch, context)
         losses = [flow_difference(scores, other.detach(), flow, weight) for scores, other, flow, weight in pairs]
         parts["memory"] = config.memory * torch.stack(losses).mean()
+    if config.propagation:
+        losses = [flow_difference(scores.detach(), other, flow, weight) for scores, other, flow, weight in pairs]
+        parts["propagation"] = config.propagation * torch.stack(losses).mean()
     if context.teacher is not None:
         logits, feature = context.teacher(batch.together())
         parts |= taught(outputs, logits, feature, config)
