@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge_vss.bundle import ClassInfo
+from edge_vss.bundle import ClassInfo, repeated_class
 from edge_vss.errors import BadInput
 
 __all__ = ["ALL", "Classes", "default_colour", "read_classes"]
@@ -28,7 +28,7 @@ def read_classes(path: Path) -> dict[str, Classes]:
         Output name -> classes; ``""`` stands for every output.
 
     Raises:
-        BadInput: Missing, not readable as either, a colour outside 0..255, or not 1 to 255 classes.
+        BadInput: Missing, not readable as either, a colour outside 0..255, one name twice, or not 1 to 255 classes.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -49,7 +49,11 @@ def read_classes(path: Path) -> dict[str, Classes]:
 def _classes(entries: list[tuple[Any, Any]], path: Path) -> Classes:
     if not 1 <= len(entries) <= MAX_CLASSES:
         raise BadInput(f"{path}: want 1 to {MAX_CLASSES} classes, got {len(entries)}")
-    return tuple(_class(place, name, colour, path) for place, (name, colour) in enumerate(entries))
+    found = tuple(_class(place, name, colour, path) for place, (name, colour) in enumerate(entries))
+    twice = repeated_class(found)
+    if twice is not None:
+        raise BadInput(f"{path}: has the class {twice!r} more than once")
+    return found
 
 
 def default_colour(place: int) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ from edge_vss.bundle.schema import (
     PixelEngines,
     Storage,
     Variant,
+    repeated_class,
 )
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "check_manifest",
     "load_bundle",
     "read_manifest",
+    "repeated_class",
     "write_bundle",
 ]

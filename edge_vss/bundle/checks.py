@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edge_vss.bundle.schema import SCHEMA_VERSION, Manifest, OutputSpec, PixelEngines, Variant
+from edge_vss.bundle.schema import SCHEMA_VERSION, Manifest, OutputSpec, PixelEngines, Variant, repeated_class
 from edge_vss.executor import check_schedule
 from edge_vss.graph import NAME
 from edge_vss.schedule import Adaptive, Never
@@ -100,6 +100,9 @@ def _check_output(manifest: Manifest, output: OutputSpec) -> None:
         raise ValueError(f"{where}: ignored channels {output.ignored} of {count}")
     if any(not 0 <= value <= 255 for info in output.classes for value in info.colour):
         raise ValueError(f"{where}: a colour is not within 0..255")
+    twice = repeated_class(output.classes)
+    if twice is not None:
+        raise ValueError(f"{where}: has the class {twice!r} more than once")
 
 
 def _check_variant(manifest: Manifest, variant: Variant) -> None:

@@ -7,6 +7,8 @@ both.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -42,6 +44,12 @@ class ClassInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     colour: tuple[int, int, int]
     """RGB, each in 0..255."""
+
+
+def repeated_class(classes: Sequence[ClassInfo]) -> str | None:
+    """A name that several classes have, which scores listed by name cannot tell apart."""
+    counts = Counter(info.name for info in classes)
+    return next((name for name, count in counts.items() if count > 1), None)
 
 
 class InputSpec(_Value, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
 import signal
@@ -35,6 +34,7 @@ from edge_vss.cli import (
 )
 from edge_vss.cli.common import Report, drop_stdout
 from edge_vss.cli.preview_option import PreviewCommand
+from edge_vss.cli.verb import Verb
 from edge_vss.errors import EdgeVssError, WrongUsage, shortened
 
 __all__ = ["app", "main"]
@@ -57,19 +57,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-PATHS = ("--out", "-o", "--init", "--teacher", "--config")
-
-
 @app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    for word, following in itertools.pairwise([*Report.arguments, "end"]):
-        named = word in PATHS and not following
-        if named or (word.endswith("=") and word[:-1] in PATHS):  # as a path it would be the current folder
-            raise WrongUsage(f"{word.rstrip('=')} is empty")
+    pass
 
 
 for _name, _verb in (
@@ -87,7 +81,7 @@ for _name, _verb in (
     ("inspect", inspect.inspect),
     ("doctor", doctor.doctor),
 ):
-    app.command(_name, cls=PreviewCommand if _name == "run" else None)(_verb)
+    app.command(_name, cls=PreviewCommand if _name == "run" else Verb)(_verb)
 app.add_typer(data.app, name="data")
 
 

@@ -9,6 +9,7 @@ import typer
 
 from edge_vss.cli.common import JsonOption, Report, ThreadsOption, parse_size, progress_bar
 from edge_vss.cli.rerank import SegnetOption
+from edge_vss.cli.verb import Verb
 from edge_vss.errors import EdgeVssError
 
 __all__ = ["app"]
@@ -25,7 +26,7 @@ def _data() -> None:
     pass
 
 
-@app.command("generate")
+@app.command("generate", cls=Verb)
 def generate(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; must not exist or be empty.")],
     clips: Annotated[int, typer.Option(min=1, help="Clips, each with a world of its own.")] = 4,
@@ -68,7 +69,7 @@ def generate(
     report.write_json({"out": out, "clips": clips, "frames": clips * frames, "height": height, "width": width})
 
 
-@app.command("label")
+@app.command("label", cls=Verb)
 def label(
     network: Annotated[
         str, typer.Argument(metavar="CHECKPOINT|BUNDLE", help="Whose label maps they are; may be zoo:NAME.")

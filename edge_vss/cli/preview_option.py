@@ -6,7 +6,8 @@ import re
 from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
+
+from edge_vss.cli.verb import Verb
 
 __all__ = ["PreviewCommand", "PreviewOption"]
 
@@ -25,13 +26,15 @@ PreviewOption = Annotated[
 ]
 
 
-class PreviewCommand(TyperCommand):
+class PreviewCommand(Verb):
     """A verb that knows ``--preview`` with and without a value."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Give the option an empty value where none follows it."""
+        """Give the option its usual value where none follows it."""
+        from edge_vss.preview import DEFAULT_ADDRESS
+
         end = args.index("--") if "--" in args else len(args)
         for place in range(end):
             if args[place] == OPTION and not (place + 1 < end and ADDRESS.fullmatch(args[place + 1])):
-                args = [*args[:place], f"{OPTION}=", *args[place + 1 :]]
+                args = [*args[:place], f"{OPTION}={DEFAULT_ADDRESS}", *args[place + 1 :]]
         return super().parse_args(ctx, args)

@@ -79,13 +79,13 @@ def run(
     Example: [bold]edge-vss run street.bundle drive.mp4 --schedule adaptive --output labelled.mp4[/bold]
     """
     from edge_vss.labelling import label_frames, open_run
-    from edge_vss.preview import DEFAULT_ADDRESS, open_preview, parse_address
+    from edge_vss.preview import open_preview, parse_address
     from edge_vss.run_stats import RunStats
 
     if json in (output or ()):
         raise typer.BadParameter("--json and --output name the same file")
     report = Report(json)
-    address = parse_address(preview or DEFAULT_ADDRESS) if preview is not None else None
+    address = parse_address(preview) if preview is not None else None
     with open_run(
         bundle,
         source,

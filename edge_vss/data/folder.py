@@ -9,11 +9,11 @@ name per line; CamVid's 11 classes where there is neither), and ``dataset.json``
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_vss.bundle import repeated_class
 from edge_vss.data.classes import CAMVID_CLASSES, ClassInfo, some_colour
 from edge_vss.data.dataset import Dataset, FileClip, FileItem, FlowFiles
 from edge_vss.data.images import IMAGE_SUFFIXES
@@ -128,10 +128,9 @@ def _classes(root: Path) -> tuple[ClassInfo, ...]:
 
 def _unlike(classes: Sequence[ClassInfo], path: Path) -> tuple[ClassInfo, ...]:
     """The classes, none of which has the name of another: scores are listed by name."""
-    counts = Counter(info.name for info in classes)
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        raise BadInput(f"{path}: has the class {twice[0]!r} more than once")
+    twice = repeated_class(classes)
+    if twice is not None:
+        raise BadInput(f"{path}: has the class {twice!r} more than once")
     return tuple(classes)
 
 

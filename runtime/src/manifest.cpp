@@ -92,6 +92,9 @@ OutputSpec read_output(const Json& json, const Graph& graph) {
       found.colour[i] = static_cast<uint8_t>(Fields::as_whole(info.get("colour")[i], 0, 255, "outputs.classes.colour"));
     }
     info.done();
+    for (const ClassInfo& other : output.classes) {
+      if (other.name == found.name) throw bad_bundle("output '" + output.name + "': has two classes " + found.name);
+    }
     output.classes.push_back(found);
   }
   const int64_t last = static_cast<int64_t>(output.classes.size()) - 1;

@@ -108,6 +108,9 @@ BAD: dict[str, Callable[[Json], None]] = {
     "padding out of range": put("input.pad", 300.0),
     "a class too few": lambda m: m["outputs"][0]["classes"].pop(),
     "a colour out of range": put("outputs.0.classes.0.colour", [0, 0, 256]),
+    "two classes of one name": lambda m: m["outputs"][0]["classes"][1].update(
+        name=m["outputs"][0]["classes"][0]["name"]
+    ),
     "an ignored channel that is not there": put("outputs.0.ignored", [5]),
     "an output that is no output": put("outputs.0.tensor", "deep"),
     "labels that are scores": put("outputs.0.kind", "labels"),

@@ -65,7 +65,7 @@ def test_outputs_inside_the_bundle_or_given_twice_are_refused(
     assert "inside the bundle" in refused(["run", bundle, str(video), "--output", f"{bundle}/x.mp4"], capsys)
     assert "twice" in refused(["run", bundle, str(video), "--output", out, "--output", out], capsys)
     assert main(["run", bundle, str(video), "--output", out, "--json", out]) == 2
-    assert "the source is empty" in refused(["run", bundle, ""], capsys)
+    assert "SOURCE is empty" in refused(["run", bundle, ""], capsys)
     assert main(["run", bundle, str(video), "--threads", "100000"]) == 2
 
 

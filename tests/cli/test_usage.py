@@ -86,6 +86,21 @@ def test_an_empty_path_is_not_taken_for_none(cli: Cli, tmp_path: Path, option: s
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "arguments"),
+    [
+        (3, "BUNDLE is empty", ["run", "", "test:"]),
+        (3, "CHECKPOINT is empty", ["export", "", "-o", "x"]),
+        (3, "OUT is empty", ["data", "generate", ""]),
+        (2, "--segnet is empty", ["eval", "{bundle}", "--data", "street:", "--segnet="]),
+        (2, "--schedule is empty", ["run", "{bundle}", "test:", "--schedule", ""]),
+        (2, "--preview is empty", ["run", "{bundle}", "test:", "--preview="]),
+    ],
+)
+def test_no_value_may_be_empty(cli: Cli, tiny_bundle: Path, code: int, said: str, arguments: list[str]) -> None:
+    assert_one_line(cli(*(word.format(bundle=tiny_bundle) for word in arguments)), code, said)
+
+
 @pytest.mark.parametrize("words", [["--out", ""], ["--out="], ["-o", ""]])
 def test_an_empty_output_is_not_the_current_folder(cli: Cli, tiny_checkpoint: Path, words: list[str]) -> None:
     assert_one_line(cli("export", tiny_checkpoint, *words), 2, "is empty", "edge-vss export --help")

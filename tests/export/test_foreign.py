@@ -224,7 +224,7 @@ def test_class_lists_are_read_as_text_and_as_json(tmp_path: Path, classes: Path)
     assert (found[0].colour, found[3].colour) == ((128, 64, 128), (0, 0, 142))
     assert len({info.colour for info in found}) == 5
     bad = tmp_path / "bad.json"
-    for text in ('[{"name": "a", "colour": [0, 0, 256]}]', "[1]", "[", "[]", '[{"colour": [1, 2, 3]}]'):
+    for text in ('[{"name": "a", "colour": [0, 0, 256]}]', "[1]", "[", "[]", '[{"colour": [1, 2, 3]}]', '["a", "a"]'):
         bad.write_text(text)
         with pytest.raises(BadInput):
             read_classes(bad)
