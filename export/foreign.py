@@ -13,9 +13,9 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_vss.bundle import InputSpec
+from edge_vss.data.class_list import read_classes
 from edge_vss.errors import BadInput
 from edge_vss.executor import StageFunction
-from edge_vss.export.class_list import read_classes
 from edge_vss.export.exported import Exported, bundle_name
 from edge_vss.export.onnx_costs import Costs
 from edge_vss.export.onnx_cut import Part, cut_model, extract, plain_names

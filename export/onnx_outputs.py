@@ -11,8 +11,8 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_vss.bundle import OutputSpec
+from edge_vss.data.class_list import ALL, Classes
 from edge_vss.errors import BadInput
-from edge_vss.export.class_list import ALL, Classes
 from edge_vss.export.onnx_cut import plain_names
 from edge_vss.reference_engines import open_session
 

@@ -1,20 +1,19 @@
 """A folder of the user's own: ``images/`` with ``labels/`` of the same stems, or one such pair per sub-folder (clip).
 
 Beside them, all optional: ``instances/`` (8- or 16-bit PNG), what ``data generate`` writes of flow and depth (see
-generate; a frame may lack them), ``classes.json`` (a list of names or of ``{"name", "colour"}``) or ``classes.txt`` (a
-name per line; CamVid's 11 classes where there is neither), and ``dataset.json`` with ``{"fps": 15}`` and perhaps
-``{"things": ["Car"]}``. Labels are 8-bit grey or palette PNGs of class ids, 255 = ignore.
+generate; a frame may lack them), ``classes.json`` or ``classes.txt`` (see class_list; CamVid's 11 classes where there
+is neither), and ``dataset.json`` with ``{"fps": 15}`` and perhaps ``{"things": ["Car"]}``. Labels are 8-bit grey or
+palette PNGs of class ids, 255 = ignore.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_vss.bundle import repeated_class
-from edge_vss.data.classes import CAMVID_CLASSES, ClassInfo, some_colour
+from edge_vss.data.class_list import ALL, read_classes
+from edge_vss.data.classes import CAMVID_CLASSES, ClassInfo
 from edge_vss.data.dataset import Dataset, FileClip, FileItem, FlowFiles
 from edge_vss.data.images import IMAGE_SUFFIXES
 from edge_vss.errors import BadInput
@@ -110,38 +109,13 @@ def _things(root: Path, classes: tuple[ClassInfo, ...]) -> frozenset[int]:
 
 
 def _classes(root: Path) -> tuple[ClassInfo, ...]:
-    if (root / "classes.json").is_file():
-        listed = _json(root / "classes.json")
-        if not isinstance(listed, list) or not 1 <= len(listed) <= 255:
-            raise BadInput(f"{root / 'classes.json'}: expected a list of 1-255 classes")
-        return _unlike(
-            [_class(entry, i, root / "classes.json") for i, entry in enumerate(listed)], root / "classes.json"
-        )
-    if (root / "classes.txt").is_file():
-        lines = (root / "classes.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-        names = [line.strip() for line in lines if line.strip()]
-        if not 1 <= len(names) <= 255:
-            raise BadInput(f"{root / 'classes.txt'}: expected 1-255 names, one per line")
-        return _unlike([ClassInfo(name, some_colour(i)) for i, name in enumerate(names)], root / "classes.txt")
+    for path in (root / "classes.json", root / "classes.txt"):
+        if path.is_file():
+            lists = read_classes(path)
+            if set(lists) != {ALL}:
+                raise BadInput(f"{path}: want one list of classes, got an object")
+            return lists[ALL]
     return CAMVID_CLASSES
-
-
-def _unlike(classes: Sequence[ClassInfo], path: Path) -> tuple[ClassInfo, ...]:
-    """The classes, none of which has the name of another: scores are listed by name."""
-    twice = repeated_class(classes)
-    if twice is not None:
-        raise BadInput(f"{path}: has the class {twice!r} more than once")
-    return tuple(classes)
-
-
-def _class(entry: Any, index: int, path: Path) -> ClassInfo:
-    if isinstance(entry, str):
-        return ClassInfo(entry, some_colour(index))
-    if isinstance(entry, dict) and isinstance(entry.get("name"), str):
-        colour = entry.get("colour", list(some_colour(index)))
-        if isinstance(colour, list) and len(colour) == 3 and all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
-            return ClassInfo(entry["name"], (colour[0], colour[1], colour[2]))
-    raise BadInput(f'{path}: class {index} should be a name or {{"name": ..., "colour": [r, g, b]}}, got {entry!r}')
 
 
 def _fps(folder: Path) -> float | None:

@@ -125,7 +125,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except FileNotFoundError as error:
         raise BadInput(f"no checkpoint at {path}") from error
     except (OSError, safetensors.SafetensorError) as error:
-        raise BadInput(f"{path} is not a readable safetensors file: {error}") from error
+        raise BadInput(f"{path} is no checkpoint: it does not read as safetensors ({error})") from error
 
 
 def save_checkpoint(

@@ -182,6 +182,23 @@ def test_a_wrong_class_list_is_refused(plain, content):
     assert "classes.json" in refused(f"folder:{plain}")
 
 
+def test_a_class_list_has_colours_of_its_own_or_gets_some(plain):
+    for name, content in (
+        ("classes.json", '["road", {"name": "side walk", "colour": [1, 2, 3]}]'),
+        ("classes.txt", "road  # grey\nside walk 1 2 3\n"),
+    ):
+        (plain / name).write_text(content)
+        road, walk = open_dataset(f"folder:{plain}").classes
+        assert (road.name, walk.name, walk.colour) == ("road", "side walk", (1, 2, 3))
+        assert road.colour != walk.colour
+        (plain / name).unlink()
+
+
+def test_classes_of_a_data_set_are_one_list(plain):
+    (plain / "classes.json").write_text('{"scores": ["a"]}')
+    assert "one list" in refused(f"folder:{plain}")
+
+
 def test_palette_pngs_keep_their_indices(tmp_path):
     labels = np.random.default_rng(2).integers(0, 12, (9, 13)).astype(np.uint8)
     write_palette_png(tmp_path / "p.png", labels)

@@ -15,11 +15,11 @@ from onnx_networks import CLASSES, NetworkFile
 
 from edge_vss.bundle import load_bundle
 from edge_vss.bundle.golden import read_clip
+from edge_vss.data.class_list import read_classes
 from edge_vss.deploy import deploy_onnx
 from edge_vss.errors import BadInput
 from edge_vss.executor import ReferenceExecutor
 from edge_vss.export import Exported, exported_model
-from edge_vss.export.class_list import read_classes
 from edge_vss.reference_engines import engine_function
 from edge_vss.schedule import Adaptive, Schedule
 

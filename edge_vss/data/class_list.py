@@ -1,4 +1,4 @@
-"""Class lists that come with a user's own network."""
+"""Class lists of the user's own: of a network, or of a data set."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_vss.bundle import ClassInfo, repeated_class
+from edge_vss.data.classes import some_colour
 from edge_vss.errors import BadInput
 
-__all__ = ["ALL", "Classes", "default_colour", "read_classes"]
+__all__ = ["ALL", "Classes", "read_classes"]
 
 MAX_CLASSES = 255
 
@@ -56,18 +57,6 @@ def _classes(entries: list[tuple[Any, Any]], path: Path) -> Classes:
     return found
 
 
-def default_colour(place: int) -> tuple[int, int, int]:
-    """The colour that the PASCAL VOC development kit gives class ``place`` + 1; background's black is left out."""
-    red = green = blue = 0
-    rest = place + 1
-    for bit in range(7, -1, -1):
-        red |= (rest & 1) << bit
-        green |= (rest >> 1 & 1) << bit
-        blue |= (rest >> 2 & 1) << bit
-        rest >>= 3
-    return red, green, blue
-
-
 def _from_json(entries: Any, path: Path) -> list[tuple[Any, Any]]:
     if not isinstance(entries, list):
         raise BadInput(f"{path}: want a JSON list of classes")
@@ -96,7 +85,7 @@ def _class(place: int, name: Any, colour: Any, path: Path) -> ClassInfo:
     if not isinstance(name, str) or not name.strip():
         raise BadInput(f"{path}: class {place} has no name")
     if colour is None:
-        return ClassInfo(name=name, colour=default_colour(place))
+        return ClassInfo(name=name, colour=some_colour(place))
     good = isinstance(colour, list) and len(colour) == 3 and all(type(v) is int and 0 <= v <= 255 for v in colour)
     if not good:
         raise BadInput(f"{path}: class {name!r} has colour {colour}, want three whole numbers in 0..255")
