@@ -22,7 +22,7 @@ from common import environment, finish, parser
 from edge_vss.bundle import Bundle, load_bundle
 from edge_vss.data.sources import open_source
 from edge_vss.deploy import deploy
-from edge_vss.executor import ScriptedExecutor
+from edge_vss.dry_run import ScriptedExecutor
 from edge_vss.profiling.laps import Footage, Laps, open_footage
 from edge_vss.profiling.pricing import seam_frames_of
 from edge_vss.profiling.report import build_report

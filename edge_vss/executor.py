@@ -12,7 +12,6 @@ dependency order; an adaptive clock decides when its stage's turn comes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +33,7 @@ from edge_vss.schedule import (
     check_clocks,
 )
 
-__all__ = ["Firing", "ReferenceExecutor", "ScriptedExecutor", "StageFunction", "Step", "check_schedule", "paced"]
+__all__ = ["Firing", "ReferenceExecutor", "StageFunction", "Step", "change_between", "paced"]
 
 Array = NDArray[Any]
 StageFunction = Callable[..., Sequence[Any]]
@@ -362,54 +361,3 @@ def change_between(
     inside = ((y >= top) & (y < bottom))[:, None] & ((x >= left) & (x < right))
     positions = int(inside.sum())
     return int(((value[0] != reference[0]) & inside).sum()) / positions if positions else 0.0
-
-
-def check_schedule(graph: Graph, schedule: Schedule) -> None:
-    """Check that a schedule can be played: play it, without values, long enough to meet every combination of clocks.
-
-    Raises:
-        ValueError: A clock is off, two stages write one tensor in one frame, or a stage reads what is not there.
-    """
-    check_clocks(graph, schedule)
-    periods = [1]
-    for clock in schedule.clocks.values():
-        periods.append(clock.k if isinstance(clock, Every) else clock.count if isinstance(clock, Cycle) else 1)
-    frames = min(int(np.lcm.reduce(periods)), 1024) + 2 * max(tensor.depth for tensor in graph.tensors) + 4
-    for pattern in ((0,), (1,), (1, 0), (1, 1, 0, 0), (1, 1, 0)):  # adaptive clocks rest, fire, alternate, ...
-        executor = ScriptedExecutor(graph, schedule, _by_turns(graph, pattern))
-        for index in range(frames):
-            executor.step(None, sequence=index, pts_us=index)
-
-
-def _by_turns(graph: Graph, pattern: Sequence[int]) -> Callable[[str, int], bool]:
-    """Neighbouring stages are one frame apart in the pattern."""
-    places = {stage.name: place for place, stage in enumerate(graph.stages)}
-    return lambda stage, frame: bool(pattern[(frame + places[stage]) % len(pattern)])
-
-
-class ScriptedExecutor(ReferenceExecutor):
-    """Plays without values; adaptive stages fire by a script instead of by what they see.
-
-    Args:
-        script: (stage, frames since the reset) -> whether its signal asks for a firing.
-    """
-
-    def __init__(self, graph: Graph, schedule: Schedule, script: Callable[[str, int], bool]) -> None:
-        super().__init__(graph, schedule, {stage.name: _blank(len(stage.outputs)) for stage in graph.stages})
-        self._script = script
-
-    def waited_for(self, stage: str) -> set[str]:
-        """Tensors of this frame that ``stage`` could not start without, whether or not anyone wrote them anew."""
-        reads = [read.tensor for read in self.graph.stage(stage).inputs if read.version == 0]
-        clock = self.schedule.clock(stage)
-        if isinstance(clock, Adaptive):
-            reads.append(clock.signal.tensor)
-        return {tensor for tensor in reads if not self._delayed(stage, tensor)}
-
-    def _change(self, stage: str, signal: Signal) -> float:
-        self._read(stage, signal.tensor)
-        return math.inf if self._script(stage, self.frames) else -math.inf
-
-
-def _blank(count: int) -> StageFunction:
-    return lambda *inputs: (None,) * count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_vss.executor import check_schedule
+from edge_vss.dry_run import check_schedule
 from edge_vss.graph import Graph
 from edge_vss.schedule import Adaptive, Clock, Edge, Every, Never, Schedule, Signal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from edge_vss.bundle.schema import SCHEMA_VERSION, Manifest, OutputSpec, PixelEngines, Variant, repeated_class
-from edge_vss.executor import check_schedule
+from edge_vss.dry_run import check_schedule
 from edge_vss.graph import NAME
 from edge_vss.schedule import Adaptive, Never
 

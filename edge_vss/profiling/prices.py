@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_vss.bundle import Manifest
+from edge_vss.dry_run import ScriptedExecutor
 from edge_vss.errors import BadInput
-from edge_vss.executor import ScriptedExecutor
 from edge_vss.profiling.frame_model import IMAGE, FrameWork, engines_ms
 from edge_vss.profiling.pricing import lanes_of, sequential_schedule
 from edge_vss.schedule import Schedule

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from edge_vss.bundle import Bundle, Manifest
+from edge_vss.dry_run import ScriptedExecutor
 from edge_vss.errors import BadInput
-from edge_vss.executor import ScriptedExecutor
 from edge_vss.profiling.frame_model import IMAGE
 from edge_vss.profiling.prices import Prices
 from edge_vss.profiling.pricing import clocks_digest, engine_digests, seam_frames_of

@@ -130,7 +130,4 @@ class Clockwork {
 /// Versions of each tensor that must be kept so that every one of the schedules can be played.
 std::vector<int> slots_needed(const Graph& graph, const std::vector<Schedule>& schedules);
 
-/// Plays a schedule without data, long enough to meet every combination of clocks. Throws Error.
-void check_schedule(const Graph& graph, const Schedule& schedule);
-
 }  // namespace evss

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "clocks.h"
+#include "dry_run.h"
 #include "fields.h"
 #include "manifest_parts.h"
 

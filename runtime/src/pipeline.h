@@ -72,7 +72,8 @@ class Pipeline {
   std::unique_ptr<Preprocessor> preprocessor_;
   std::unique_ptr<PixelStages> pixel_stages_;  // where the variant has them
   bool staged_ = false;                        // whether this frame goes through them
-  std::vector<char> image_;                    // where the backend's memory is elsewhere
+  InputType image_type_ = InputType::kFloat32;
+  std::vector<char> image_;  // where the backend's memory is elsewhere
   std::vector<LabelMaker> outputs_;
 
   bool pending_ = false, finished_ = false, after_reset_ = true, seen_ = false;

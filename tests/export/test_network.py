@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from edge_vss.dry_run import check_schedule
 from edge_vss.errors import BadInput, EdgeVssError, WrongUsage
-from edge_vss.executor import ReferenceExecutor, check_schedule
+from edge_vss.executor import ReferenceExecutor
 from edge_vss.export import (
     ExportedNetwork,
     cost_of_cutting,

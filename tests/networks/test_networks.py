@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from edge_vss.dry_run import ScriptedExecutor
 from edge_vss.errors import BadInput
-from edge_vss.executor import ScriptedExecutor
 from edge_vss.export.network import network_schedules
 from edge_vss.networks import NetworkConfig, StagedNetwork, build_network, network_config, network_kinds
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edge_vss.executor import ReferenceExecutor, check_schedule
+from edge_vss.dry_run import check_schedule
+from edge_vss.executor import ReferenceExecutor
 from edge_vss.export import network_schedules, torch_functions
 from edge_vss.networks import NetworkConfig, build_network, network_config
 from edge_vss.networks.attention import Attention, Near, strided

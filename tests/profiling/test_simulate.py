@@ -11,8 +11,8 @@ from graphs import chain_graph, chain_graph_schedules, ring_graph
 from runtime.plain_bundles import random_frames, write_plain_bundle
 
 from edge_vss.bundle import Bundle, load_bundle
+from edge_vss.dry_run import ScriptedExecutor
 from edge_vss.errors import BadInput
-from edge_vss.executor import ScriptedExecutor
 from edge_vss.profiling.frame_model import IMAGE, FrameWork, engines_ms
 from edge_vss.profiling.prices import Prices, frame_work
 from edge_vss.profiling.pricing import engine_digests
