@@ -176,11 +176,10 @@ def _schedules(bundle: Bundle, wanted: Sequence[str]) -> list[str]:
     known = [schedule.name for schedule in bundle.manifest.schedules]
     if not wanted:
         return known[:1]
-    if "all" in wanted:
-        return known
     for name in wanted:
-        bundle.check_schedule(name)
-    return list(dict.fromkeys(wanted))
+        if name != "all":
+            bundle.check_schedule(name)
+    return known if "all" in wanted else list(dict.fromkeys(wanted))
 
 
 def _score(

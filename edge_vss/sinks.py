@@ -192,7 +192,8 @@ def open_sink(
     if suffix == ".png":
         return LabelFolder(path.parent, pattern=_file_pattern(path.name, target), outputs=list(outputs))
     if path.is_file() or (suffix and not path.is_dir() and not target.endswith("/")):
-        raise BadInput(f"{target}: unknown kind of output; want {KINDS}")
+        hint = "" if path.is_file() else "; a folder that is to be made ends with /"
+        raise BadInput(f"{target}: unknown kind of output; want {KINDS}{hint}")
     return LabelFolder(path, pattern=f"{DIGITS}.png", outputs=list(outputs))
 
 

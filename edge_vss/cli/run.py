@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,10 +178,14 @@ def _lamps(title: str, stats: RunStats) -> Table:
     return table
 
 
+def _ms(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
+
+
 def _print(report: Report, found: dict[str, Any], targets: list[str]) -> None:
     latency, frames = found["latency_ms"], found["frames"]
     rows = [
-        (stage, times["fired"], f"{times['fired'] / frames:.1%}", f"{times['p50_ms']:.2f}", f"{times['p99_ms']:.2f}")
+        (stage, times["fired"], f"{times['fired'] / frames:.1%}", *(_ms(times[key]) for key in ("p50_ms", "p99_ms")))
         for stage, times in found["stages"].items()
     ]
     rate = f"{found['fps']:.1f} per second"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edge_vss.errors import BadInput
 __all__ = ["ALL", "Classes", "read_classes"]
 
 MAX_CLASSES = 255
+WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 Classes = tuple[ClassInfo, ...]
@@ -31,13 +33,15 @@ def read_classes(path: Path) -> dict[str, Classes]:
     Raises:
         BadInput: Missing, not readable as either, a colour outside 0..255, one name twice, or not 1 to 255 classes.
     """
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path}: is no file; want a class list")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise BadInput(f"{path}: no such class list") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a readable class list: {error}") from None
-    if not text.lstrip().startswith(("[", "{")):
+    if path.suffix.lower() != ".json" and not text.lstrip().startswith(("[", "{")):
         return {ALL: _classes(_from_lines(text), path)}
     try:
         content = json.loads(text)
@@ -74,7 +78,7 @@ def _from_lines(text: str) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     for line in text.splitlines():
         words = line.partition("#")[0].split()
-        if len(words) > 3 and all(word.isdecimal() for word in words[-3:]):
+        if len(words) > 3 and all(WHOLE.fullmatch(word) for word in words[-3:]):
             found.append((" ".join(words[:-3]), [int(word) for word in words[-3:]]))
         elif words:
             found.append((" ".join(words), None))
@@ -84,6 +88,8 @@ def _from_lines(text: str) -> list[tuple[Any, Any]]:
 def _class(place: int, name: Any, colour: Any, path: Path) -> ClassInfo:
     if not isinstance(name, str) or not name.strip():
         raise BadInput(f"{path}: class {place} has no name")
+    if not name.isprintable():
+        raise BadInput(f"{path}: the name of class {place} cannot be printed: {name!a}")
     if colour is None:
         return ClassInfo(name=name, colour=some_colour(place))
     good = isinstance(colour, list) and len(colour) == 3 and all(type(v) is int and 0 <= v <= 255 for v in colour)

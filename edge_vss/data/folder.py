@@ -9,6 +9,7 @@ palette PNGs of class ids, 255 = ignore.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +101,17 @@ def _flows(place: Path, suffix: str) -> dict[str, FlowFiles]:
 def _things(root: Path, classes: tuple[ClassInfo, ...]) -> frozenset[int]:
     """Classes whose objects are told apart, as ``dataset.json`` names them."""
     path = root / "dataset.json"
-    facts = _json(path) if path.is_file() else {}
+    facts = _json(path) if os.path.lexists(path) else {}
     listed = facts.get("things", []) if isinstance(facts, dict) else []
     names = [info.name for info in classes]
     if not isinstance(listed, list) or any(name not in names for name in listed):
-        raise BadInput(f"{path}: things should list names of classes, got {listed!r}")
+        raise BadInput(f"{path}: things should list names of classes ({', '.join(names[:12])}), got {listed!r}")
     return frozenset(names.index(name) for name in listed)
 
 
 def _classes(root: Path) -> tuple[ClassInfo, ...]:
     for path in (root / "classes.json", root / "classes.txt"):
-        if path.is_file():
+        if os.path.lexists(path):
             lists = read_classes(path)
             if set(lists) != {ALL}:
                 raise BadInput(f"{path}: want one list of classes, got an object")
@@ -120,7 +121,7 @@ def _classes(root: Path) -> tuple[ClassInfo, ...]:
 
 def _fps(folder: Path) -> float | None:
     path = folder / "dataset.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     facts = _json(path)
     fps = facts.get("fps") if isinstance(facts, dict) else None
@@ -132,6 +133,8 @@ def _fps(folder: Path) -> float | None:
 
 
 def _json(path: Path) -> Any:
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path}: is no file")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

@@ -107,7 +107,17 @@ def simulate_schedule(
     Raises:
         BadInput: The report lacks what this schedule needs.
     """
-    manifest = bundle.manifest
+    try:
+        return _simulated(bundle.manifest, report, schedule, fps, deadline_ms, frames)
+    except BadInput:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"the report is not as profile wrote it ({error!r}); profile this bundle again") from error
+
+
+def _simulated(
+    manifest: Manifest, report: Mapping[str, Any], schedule: str, fps: float, deadline_ms: float | None, frames: int
+) -> Simulation:
     played, prices = manifest.schedule(schedule), Prices(report, manifest)
     script, notes = _script(manifest, report, played)
     shown = _play_camera(manifest, played, prices, script, fps, frames)

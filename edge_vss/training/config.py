@@ -191,10 +191,15 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             size = getattr(self, name)
             if size < 32 or size > 8192 or size % 16:
                 raise ValueError(f"{name} is a multiple of 16 in [32, 8192], got {size}")
-        if self.epochs < 1 or not 1 <= self.batch <= 65536 or self.save_every < 1 or self.validate_every < 0:
-            raise ValueError(
-                "epochs and save_every are at least 1, batch lies in [1, 65536], validate_every is at least 0"
-            )
+        for name, low, high in (
+            ("epochs", 1, 1_000_000),
+            ("batch", 1, 65_536),
+            ("save_every", 1, 1_000_000),
+            ("validate_every", 0, 1_000_000),
+            ("power", 0, 100),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} lies in [{low}, {high}], got {getattr(self, name)}")
         if self.rate <= 0 or self.clip_rate <= 0 or self.clip <= 0:
             raise ValueError("rate, clip_rate and clip are positive")
         if not all(abs(mean) <= 1e4 and 1e-3 <= std <= 1e4 for mean, std in zip(self.mean, self.std)):

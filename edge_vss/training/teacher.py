@@ -85,7 +85,7 @@ def load_teacher(source: str, classes: int) -> Teacher:
         source: A checkpoint, ``zoo:NAME`` or a file that ends in ``.onnx``.
 
     Raises:
-        BadInput: It does not load, or scores another number of classes.
+        BadInput: It does not load, looks at frames before, or scores another number of classes.
     """
     if source.endswith(".onnx"):
         teacher = OnnxTeacher(Path(source))
@@ -95,6 +95,8 @@ def load_teacher(source: str, classes: int) -> Teacher:
         loaded: Teacher = teacher
     else:
         checkpoint = load_checkpoint(source)
+        if checkpoint.network.turns > 1:
+            raise BadInput(f"teacher {source}: its sub-networks take turns; a teacher answers frame by frame")
         found = checkpoint.info.network.classes
         loaded = StagedTeacher(checkpoint.network)
     if found != classes:

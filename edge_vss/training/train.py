@@ -182,7 +182,10 @@ def _views(store: FrameStore, config: TrainConfig) -> Iterator[torch.Tensor]:
 
 
 def _network(config: TrainConfig, classes: int) -> NetworkConfig:
-    return msgspec.structs.replace(network_config(config.network, classes=classes), key_stride=config.key_stride)
+    try:
+        return msgspec.structs.replace(network_config(config.network, classes=classes), key_stride=config.key_stride)
+    except ValueError as error:
+        raise BadInput(f"the data does not suit: {error}") from error
 
 
 def _describe(config: TrainConfig, store: FrameStore, training: dict[str, object]) -> CheckpointInfo:

@@ -122,7 +122,8 @@ bool holds_label_maps(const fs::path& folder) {
   std::error_code failed;
   fs::recursive_directory_iterator entry(folder, failed);
   for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
-    if (entry->path().extension() == ".pgm") return true;
+    const fs::path kind = entry->path().extension();
+    if (kind == ".pgm" || kind == ".png") return true;
   }
   return false;
 }
@@ -136,7 +137,7 @@ std::unique_ptr<Sink> open_sink(const std::string& target, const evss_info& info
     return std::make_unique<OverlayVideo>(target, info.outputs[0], fps);
   std::error_code failed;
   if (folder.has_extension() && !fs::is_directory(folder, failed)) {
-    *why = target + ": unknown kind of output; want a folder, .mkv, .mp4 or shm:NAME";
+    *why = target + ": unknown kind of output; want a folder, .mkv, .mp4 or shm:NAME; a new folder ends with /";
     return nullptr;
   }
   fs::create_directories(folder, failed);

@@ -194,6 +194,32 @@ def test_a_class_list_has_colours_of_its_own_or_gets_some(plain):
         (plain / name).unlink()
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("classes.json", '["\\ud800"]'),
+        ("classes.json", '["\\u001b[31mred"]'),
+        ("classes.json", '"Sky"'),
+        ("classes.json", "<html>not found</html>"),
+        ("classes.txt", "Road -1 0 0\n"),
+        ("classes.txt", "Road 300 0 0\n"),
+    ],
+)
+def test_names_that_cannot_be_printed_and_files_of_another_kind_are_no_class_lists(plain, name, content):
+    (plain / name).write_text(content)
+    assert name in refused(f"folder:{plain}")
+
+
+@pytest.mark.parametrize("name", ["classes.json", "classes.txt", "dataset.json"])
+def test_what_stands_where_a_list_is_looked_for_is_not_passed_over(plain, name):
+    (plain / name).unlink(missing_ok=True)
+    (plain / name).symlink_to(plain / "nowhere")
+    assert name in refused(f"folder:{plain}")
+    (plain / name).unlink()
+    (plain / name).mkdir()
+    assert name in refused(f"folder:{plain}")
+
+
 def test_classes_of_a_data_set_are_one_list(plain):
     (plain / "classes.json").write_text('{"scores": ["a"]}')
     assert "one list" in refused(f"folder:{plain}")

@@ -237,6 +237,22 @@ def test_what_a_report_lacks_is_said(bundle: Bundle) -> None:
         check_match(report(bundle="street"), bundle.manifest)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"environment": {"threads": "x"}},
+        {"prices": {**report()["prices"], "alone": None}},
+        {"prices": {**report()["prices"], "wake_ms": None}},
+        {"prices": {**report()["prices"], "own": {**parts(), "rest": None}}},
+        {"samples": {**report()["samples"], "post_ms": ["x"] * 4}},
+        {"power": None},
+    ],
+)
+def test_a_damaged_report_is_refused(bundle: Bundle, changes: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="not as profile wrote it"):
+        simulate_schedule(bundle, report(**changes), "full", fps=20)
+
+
 def test_a_report_of_other_engines_is_refused(bundle: Bundle) -> None:
     variant = bundle.manifest.variants[0].name
     engines = engine_digests(bundle.manifest, variant)

@@ -124,7 +124,8 @@ def test_a_configuration_file_overrides_what_it_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs = 0", "at least 1"),
+        ("epochs = 0", r"epochs lies in \[1, 1000000\], got 0"),
+        ("power = -1.0", r"power lies in \[0, 100\], got -1"),
         ("epoch = 3", "epoch"),
         ("crop_height = 100", "multiple of 16"),
         ("epochs = [", "run.toml"),

@@ -143,6 +143,24 @@ def test_a_teacher_with_another_number_of_classes_is_refused(bands: str, tiny: T
         train(TrainOptions(recipe="distill", data=[bands], out=tmp_path / "out", config=tiny, teacher=teacher))
 
 
+def test_a_teacher_whose_sub_networks_take_turns_is_refused(tiny: TrainConfig, tmp_path: Path) -> None:
+    street, teacher = "street:[clips=1,frames=2,size=64x96]", "zoo:tdnet2-street"
+    with pytest.raises(BadInput, match="take turns"):
+        train(TrainOptions(recipe="distill", data=[street], out=tmp_path / "out", config=tiny, teacher=teacher))
+
+
+@pytest.mark.parametrize("count", [1, 255])
+def test_as_many_classes_as_no_network_has_are_refused_before_the_first_step(
+    tiny: TrainConfig, tmp_path: Path, count: int
+) -> None:
+    for kind, value in (("images", 90), ("labels", 0)):
+        (tmp_path / kind).mkdir()
+        cv2.imwrite(str(tmp_path / kind / "0.png"), np.full((64, 96), value, np.uint8))
+    (tmp_path / "classes.json").write_text(json.dumps([f"class {number}" for number in range(count)]))
+    with pytest.raises(BadInput, match=f"2 to 254 classes, got {count}"):
+        train(options(f"folder:{tmp_path}", tmp_path / "out", tiny))
+
+
 def test_a_teacher_of_another_size_is_refused(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
     teacher = onnx_teacher(tmp_path / "teacher.onnx", classes=3, size=(64, 64))
     with pytest.raises(BadInput, match="set crop_height and crop_width"):

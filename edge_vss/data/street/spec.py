@@ -61,7 +61,9 @@ def parse_street(spec: str) -> StreetSpec:
     values: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in text.strip("[]").split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or key not in _KEYS:
+        if not equals and key in _KEYS:
+            raise BadInput(f"street: {key} has no value; expected {key}=VALUE")
+        if key not in _KEYS:
             raise BadInput(f"street: unknown key {key!r}; known: {', '.join(_KEYS)}")
         if key in values:
             raise BadInput(f"street: {key} is given twice")
