@@ -107,3 +107,8 @@ def test_an_interrupt_while_modules_are_loaded_leaves_no_traceback() -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 128 + signal.SIGINT and done.stderr == "edge-vss: interrupted\n"
+
+
+def test_an_unknown_schedule_is_refused_beside_all(cli: Cli, tiny_bundle: Path) -> None:
+    done = cli("eval", tiny_bundle, "--data", STREET, "--schedule", "all", "--schedule", "nope")
+    assert_one_line(done, 3, "nope")
