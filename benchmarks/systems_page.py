@@ -78,14 +78,14 @@ the published attention, 0.04 to 0.46 points below that near by in each of four 
 two trained alone, on every frame, gains 1.1 points over either there, about what 100 epochs give two that take turns.
 """
 WECLICK_NOTE = """\
-Of every sixth frame a pixel per object is known, or, in the last arm, the whole map. The teacher is larger and has
-seen three times as many streets, a pixel per object on every frame of them, and never a whole map. Tried on other
-streets, one seed: the memory without a teacher, weighing 1, 5 and 20, gives 27.3, 24.5 and 18.5 against 27.6 of clicks
-alone, 26.7 over four frames, and 27.2 where averaged weights remember; beside the teacher a weight of 5 gives 31.0
-against 31.2. Propagation, ours, turns the memory round: the frames before are drawn to what the labelled one is taken
-for, which its clicks hold and which a camera that drives on sees from closer by. Two seeds there: 28.98 and 28.32
-against 28.07 and 27.21 without, 27.55 and 27.53 with the flow zeroed; beside the teacher, which sees those frames
-itself, 30.5 against 30.9.
+Of every sixth frame a pixel per object is known, or, in one arm, the whole map. The teacher is larger and has
+seen three times as many streets, a pixel per object on every frame of them, and never a whole map. Propagation, ours,
+is the memory turned round: the frames before are drawn to what the labelled one is taken for, which its clicks hold and
+which a camera that drives on sees from closer by. Tried on other streets: the memory without a teacher, one seed,
+weighing 1, 5 and 20, gives 27.3, 24.5 and 18.5 against 27.6 of clicks alone, 26.7 over four frames, and 27.2 where
+averaged weights remember; beside the teacher a weight of 5 gives 31.0 against 31.2. Propagation, two seeds, gives 28.98
+and 28.32 against 28.07 and 27.21 of the same frames without it, 27.55 and 27.53 with the flow zeroed; beside the
+teacher, which sees those frames itself, one seed, 30.5 against 30.9. The minutes contain other work.
 """
 NOTES = {
     "clockwork": CLOCKWORK_NOTE,
