@@ -14,7 +14,6 @@ from edge_vss.bundle.schema import (
     PixelEngines,
     Storage,
     Variant,
-    repeated_class,
 )
 
 __all__ = [
@@ -33,6 +32,5 @@ __all__ = [
     "check_manifest",
     "load_bundle",
     "read_manifest",
-    "repeated_class",
     "write_bundle",
 ]

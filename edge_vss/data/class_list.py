@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edge_vss.bundle import ClassInfo, repeated_class
+from edge_vss.bundle import ClassInfo
+from edge_vss.bundle.schema import repeated_class
 from edge_vss.data.classes import some_colour
 from edge_vss.errors import BadInput
 
@@ -33,8 +34,6 @@ def read_classes(path: Path) -> dict[str, Classes]:
     Raises:
         BadInput: Missing, not readable as either, a colour outside 0..255, one name twice, or not 1 to 255 classes.
     """
-    if path.exists() and not path.is_file():
-        raise BadInput(f"{path}: is no file; want a class list")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -101,7 +101,7 @@ def _flows(place: Path, suffix: str) -> dict[str, FlowFiles]:
 def _things(root: Path, classes: tuple[ClassInfo, ...]) -> frozenset[int]:
     """Classes whose objects are told apart, as ``dataset.json`` names them."""
     path = root / "dataset.json"
-    facts = _json(path) if os.path.lexists(path) else {}
+    facts = _json(path) if _stands(path) else {}
     listed = facts.get("things", []) if isinstance(facts, dict) else []
     names = [info.name for info in classes]
     if not isinstance(listed, list) or any(name not in names for name in listed):
@@ -111,7 +111,7 @@ def _things(root: Path, classes: tuple[ClassInfo, ...]) -> frozenset[int]:
 
 def _classes(root: Path) -> tuple[ClassInfo, ...]:
     for path in (root / "classes.json", root / "classes.txt"):
-        if os.path.lexists(path):
+        if _stands(path):
             lists = read_classes(path)
             if set(lists) != {ALL}:
                 raise BadInput(f"{path}: want one list of classes, got an object")
@@ -121,7 +121,7 @@ def _classes(root: Path) -> tuple[ClassInfo, ...]:
 
 def _fps(folder: Path) -> float | None:
     path = folder / "dataset.json"
-    if not os.path.lexists(path):
+    if not _stands(path):
         return None
     facts = _json(path)
     fps = facts.get("fps") if isinstance(facts, dict) else None
@@ -132,9 +132,14 @@ def _fps(folder: Path) -> float | None:
     return float(fps)
 
 
-def _json(path: Path) -> Any:
+def _stands(path: Path) -> bool:
+    """Whether there is such a file; a link to nothing counts, a pipe would never end."""
     if path.exists() and not path.is_file():
         raise BadInput(f"{path}: is no file")
+    return os.path.lexists(path)
+
+
+def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
