@@ -118,12 +118,14 @@ class OverlayVideo : public Sink {
   std::vector<uint8_t> picture_;
 };
 
+// Those of this program, or of Python's, which are numbered.
 bool holds_label_maps(const fs::path& folder) {
   std::error_code failed;
   fs::recursive_directory_iterator entry(folder, failed);
   for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
     const fs::path kind = entry->path().extension();
-    if (kind == ".pgm" || kind == ".png") return true;
+    const bool numbered = entry->path().stem().string().find_first_not_of("0123456789") == std::string::npos;
+    if (kind == ".pgm" || (kind == ".png" && numbered)) return true;
   }
   return false;
 }

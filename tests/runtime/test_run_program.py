@@ -257,6 +257,11 @@ def test_exit_codes_and_one_line_for_everything_that_is_wrong(plain: Path, tmp_p
     first = run(plain, clip, "--as-fast-as-possible", "--output", tmp_path / "labels")
     again = run(plain, clip, "--as-fast-as-possible", "--output", tmp_path / "labels")
     assert (first.returncode, again.returncode) == (0, 3) and "holds label maps already" in again.stderr
+    for name, code in (("picture.png", 0), ("000001.png", 3)):  # the second is named as Python names label maps
+        place = tmp_path / name.partition(".")[0]
+        place.mkdir()
+        (place / name).write_bytes(b"")
+        assert run(plain, clip, "--as-fast-as-possible", "--output", place).returncode == code
     assert run("--version").stdout.startswith("edge-vss-run 0.") and "Example: " in run("--help").stdout
 
 
