@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -178,14 +177,12 @@ def _lamps(title: str, stats: RunStats) -> Table:
     return table
 
 
-def _ms(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f}"
-
-
 def _print(report: Report, found: dict[str, Any], targets: list[str]) -> None:
+    from edge_vss.profiling.figures import number
+
     latency, frames = found["latency_ms"], found["frames"]
     rows = [
-        (stage, times["fired"], f"{times['fired'] / frames:.1%}", *(_ms(times[key]) for key in ("p50_ms", "p99_ms")))
+        (stage, times["fired"], f"{times['fired'] / frames:.1%}", number(times["p50_ms"]), number(times["p99_ms"]))
         for stage, times in found["stages"].items()
     ]
     rate = f"{found['fps']:.1f} per second"
