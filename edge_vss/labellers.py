@@ -55,6 +55,8 @@ class LabelOptions:
     """``rerank``: the second network, where it was trained with one."""
     before: int = 2
     """``flow``: how many earlier frames have a say."""
+    coverage: float = 1.0
+    """``flow``: share of the pixels of each class in a frame that keep their label, the most probable ones; (0, 1]."""
     threads: int = 0
     """0 = one per core."""
 
@@ -63,6 +65,10 @@ class LabelOptions:
             raise WrongUsage(f"unknown labeller {self.by!r}; known: {', '.join(LABELLERS)}")
         if not 0 <= self.min_confidence <= 1:
             raise WrongUsage(f"the smallest confidence lies in 0..1, got {self.min_confidence:g}")
+        if not 0 < self.coverage <= 1:
+            raise WrongUsage(f"the coverage is above 0 and at most 1, got {self.coverage:g}")
+        if self.coverage < 1 and self.by != "flow":
+            raise WrongUsage(f"labelling by {self.by} takes no coverage; say --by flow")
 
     def as_dict(self) -> dict[str, Any]:
         """What the written data set says of itself."""
@@ -73,7 +79,7 @@ class LabelOptions:
             "reranker": None if self.reranker is None else str(self.reranker),
             "proposals": self.proposals,
             "segnet": None if self.segnet is None else str(self.segnet),
-            **({"before": self.before} if self.by == "flow" else {}),
+            **({"before": self.before, "coverage": self.coverage} if self.by == "flow" else {}),
         }
 
 
@@ -152,7 +158,7 @@ def by_flow(options: LabelOptions) -> Labeller:
 
     if Path(options.network).is_dir() or Path(options.network).suffix == ".zip":
         raise BadInput(f"{options.network} is a bundle; labels along the flow take a checkpoint or zoo:NAME")
-    chosen = FlowLabels(before=options.before, confidence=options.min_confidence)
+    chosen = FlowLabels(before=options.before, confidence=options.min_confidence, coverage=options.coverage)
     checkpoint = load_checkpoint(options.network)
 
     def label(frames: Iterable[Seen]) -> Iterator[tuple[Seen, Labels]]:

@@ -14,12 +14,12 @@ from claims.jobs import Job, Training
 from claims.scores import Native, PerFrame
 from claims.table import Claim, arm_row, native_row, seeds_of
 from claims.world import Scale
-from edge_vss.data.colour import to_rgb
+from edge_vss.data.classes import IGNORE
+from edge_vss.data.dataset import Dataset
 from edge_vss.data.datasets import open_dataset
-from edge_vss.data.folder_writer import begin_folder, clip_folder, picture_name
-from edge_vss.data.video import write_png
-from edge_vss.training import AugmentConfig, LossConfig, TrainConfig, load_checkpoint
-from edge_vss.training.pseudo_labels import FlowLabels, label_clip
+from edge_vss.label_writer import write_labels
+from edge_vss.labellers import LabelOptions
+from edge_vss.training import AugmentConfig, LossConfig, TrainConfig
 
 EVERY = 3
 START, ADAPT, TRAIN_AGAIN = 40, 30, 15
@@ -32,39 +32,39 @@ GENTLE = AugmentConfig(
 AGAIN = LossConfig(jaccard=0.0, balance=0.0)
 """Without class weights: what gave the labels was trained with them, and twice is too much of the rare classes."""
 ARMS = ("source only", "single-frame adversarial", "VAT", "VAT + labels of single frames", "VAT + VST")
-LABELS = {
-    3: FlowLabels(before=0, coverage=COVERAGE),
-    4: FlowLabels(before=2, coverage=COVERAGE),
-}
-"""Arm → how it labels the target."""
+LABELS = {3: 0, 4: 2}
+"""Arm → how many earlier frames have a say in its labels of the target."""
 CAMVID = {"arm0": "source only", "camvid": "single-frame adversarial"}
 SCORES = ("miou", "vpq", "temporal_consistency")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Labelling:
     """Pseudo-labels of unlabelled video as a data set, and how many of them are right."""
 
     arm: str
     data: str
-    options: FlowLabels
+    before: int
+    coverage: float
 
     def __call__(self, folder: Path, root: Path) -> dict[str, Any]:
-        checkpoint = load_checkpoint(root / self.arm / "checkpoint.safetensors")
-        dataset = open_dataset(self.data)
-        begin_folder(folder / "data", dataset.classes, {"labels": "pseudo", "source": self.data})
-        right = kept = pixels = 0
-        for clip in dataset.clips:
-            with clip_folder(folder / "data" / clip.name, ("images", "labels"), {"fps": clip.fps}) as part:
-                for index, labels in enumerate(label_clip(checkpoint, clip, self.options)):
-                    sample = clip[index]
-                    write_png(part / "images" / picture_name(index), to_rgb(sample.frame))
-                    write_png(part / "labels" / picture_name(index), labels)
-                    assert sample.labels is not None
-                    known = (labels != 255) & (sample.labels != 255)
-                    right += int(np.count_nonzero(known & (labels == sample.labels)))
-                    kept, pixels = kept + int(np.count_nonzero(known)), pixels + labels.size
-        return {"accuracy": right / max(1, kept), "coverage": kept / pixels}
+        network = root / self.arm / "checkpoint.safetensors"
+        options = LabelOptions(network=network, by="flow", before=self.before, coverage=self.coverage)
+        write_labels(options, self.data, folder / "data")
+        return rightness(open_dataset(f"folder:{folder / 'data'}"), open_dataset(self.data))
+
+
+def rightness(labelled: Dataset, true: Dataset) -> dict[str, Any]:
+    """The share of the pixels that got a label, and the share of these that got the true one."""
+    right = kept = pixels = 0
+    for clip, original in zip(labelled.clips, true.clips, strict=True):
+        for index in range(len(original)):
+            labels, truth = clip[index].labels, original[index].labels
+            assert labels is not None and truth is not None
+            known = (labels != IGNORE) & (truth != IGNORE)
+            right += int(np.count_nonzero(known & (labels == truth)))
+            kept, pixels = kept + int(np.count_nonzero(known)), pixels + labels.size
+    return {"accuracy": right / max(1, kept), "coverage": kept / pixels}
 
 
 def jobs(scale: Scale) -> list[Job]:
@@ -99,9 +99,10 @@ def _arms(scale: Scale, seed: int) -> Iterator[Job]:
     yield Job(f"uda/arm0-{seed}", on, (base,))
     for place, frames in ((1, 1), (2, 2)):
         yield Job(f"uda/arm{place}-{seed}", _adapting(scale, seed, target, frames), (base,))
-    for place, options in LABELS.items():
+    for place, before in LABELS.items():
         labels = f"uda/labels{place}-{seed}"
-        yield Job(labels, Labelling(adapted, target, options), (adapted,))
+        labelling = Labelling(arm=adapted, data=target, before=before, coverage=COVERAGE)
+        yield Job(labels, labelling, (adapted,))
         config = scale.config(TRAIN_AGAIN, network="perframe", frames_before=1, rate=5e-4, loss=AGAIN)
         again = replace(start, config=config, data=f"folder:{{root}}/{labels}/data", init=adapted)
         yield Job(f"uda/arm{place}-{seed}", again, (labels,))

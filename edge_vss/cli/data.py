@@ -90,6 +90,9 @@ def label(
     before: Annotated[
         int, typer.Option(min=0, max=32, metavar="N", help="--by flow: earlier frames that have a say.")
     ] = 2,
+    coverage: Annotated[
+        float, typer.Option(max=1, metavar="S", help="--by flow: share of each class that keeps its label in a frame.")
+    ] = 1.0,
     limit: Annotated[
         int | None, typer.Option("--frames", min=1, metavar="N", help="Of each clip, the first ones.")
     ] = None,
@@ -112,6 +115,7 @@ def label(
         proposals=rerank,
         segnet=segnet,
         before=before,
+        coverage=coverage,
         threads=threads,
     )
     with progress_bar("labels") as progress:

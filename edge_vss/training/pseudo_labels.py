@@ -7,7 +7,7 @@ where the average has the one that the frame alone has. Training on what is left
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,7 +24,7 @@ from edge_vss.training.checkpoint import Checkpoint
 from edge_vss.training.validate import scores_of
 from edge_vss.training.warp import backward_warp, photometric_weight
 
-__all__ = ["Chances", "FlowLabels", "aggregated", "chances_of", "flow_labels", "label_clip"]
+__all__ = ["Chances", "FlowLabels", "aggregated", "chances_of", "flow_labels"]
 
 Chances = Callable[[int], Tensor]
 """Number of a frame of a clip → (C, H, W) float32 class probabilities, at the frame's own size."""
@@ -54,17 +54,6 @@ class FlowLabels:
             raise ValueError(
                 f"confidence is in [0, 1] and coverage in (0, 1], got {self.confidence} and {self.coverage}"
             )
-
-
-def label_clip(checkpoint: Checkpoint, clip: Clip, options: FlowLabels) -> Iterator[NDArray[np.uint8]]:
-    """(H, W) labels of every frame of a clip, 255 where there is none.
-
-    Raises:
-        FlowError: The clip knows no flow of its own and OpenCV is absent.
-    """
-    chances = chances_of(checkpoint, clip, kept=options.before + 1)
-    for index in range(len(clip)):
-        yield flow_labels(clip, index, chances, options)
 
 
 def chances_of(checkpoint: Checkpoint, clip: Clip, kept: int = 1) -> Chances:

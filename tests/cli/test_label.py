@@ -151,21 +151,25 @@ def test_another_labeller_is_one_function_and_one_line(
     assert [int(clip[index].labels.max()) for index in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize(("before", "coverage"), [(0, 1.0), (2, 1.0), (0, 0.5), (2, 0.5)])
 def test_labels_by_flow_are_those_that_earlier_frames_of_the_clip_agree_with(
-    cli: Cli, tiny_checkpoint: Path, tmp_path: Path, before: int
+    cli: Cli, tiny_checkpoint: Path, tmp_path: Path, before: int, coverage: float
 ) -> None:
     from edge_vss.training import load_checkpoint
-    from edge_vss.training.pseudo_labels import FlowLabels, label_clip
+    from edge_vss.training.pseudo_labels import FlowLabels, chances_of, flow_labels
 
     out = tmp_path / "labelled"
-    done = cli("data", "label", tiny_checkpoint, STREET, "-o", out, "--by", "flow", "--before", before, "--json", "-")
+    chosen = ("--by", "flow", "--before", before, "--coverage", coverage)
+    done = cli("data", "label", tiny_checkpoint, STREET, "-o", out, *chosen, "--json", "-")
     assert done.code == 0, done.err
-    assert done.json["by"] == "flow" and (done.json["coverage"] == 1.0) == (before == 0)
+    assert done.json["by"] == "flow" and (done.json["coverage"] == 1.0) == (before == 0 and coverage == 1)
+    assert done.json["coverage"] <= coverage + 0.01
     checkpoint = load_checkpoint(tiny_checkpoint)
+    wanted = FlowLabels(before=before, coverage=coverage)
     for written, original in zip(open_dataset(f"folder:{out}").clips, open_dataset(STREET).clips, strict=True):
-        for index, labels in enumerate(label_clip(checkpoint, original, FlowLabels(before=before))):
-            assert np.array_equal(written[index].labels, labels)
+        chances = chances_of(checkpoint, original)
+        for index in range(len(original)):
+            assert np.array_equal(written[index].labels, flow_labels(original, index, chances, wanted))
 
 
 def test_pictures_without_order_are_labelled_by_flow_one_by_one(
@@ -184,3 +188,5 @@ def test_labelling_by_flow_wants_a_checkpoint_and_no_re_ranker(cli: Cli, tiny_bu
     words = ["data", "label", tiny_bundle, STREET, "-o", tmp_path / "out", "--by", "flow"]
     assert_one_line(cli(*words), 3, "take a checkpoint")
     assert_one_line(cli(*words, "--segnet", tiny_bundle), 2, "by flow takes no re-ranker")
+    assert_one_line(cli(*words, "--coverage", 0), 2, "above 0 and at most 1")
+    assert_one_line(cli(*words[:-2], "--coverage", 0.5), 2, "by argmax takes no coverage")

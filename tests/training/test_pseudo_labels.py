@@ -18,7 +18,7 @@ from edge_vss.data.warp import FlowField
 from edge_vss.frame import Frame
 from edge_vss.networks import build_network, network_config
 from edge_vss.training import Checkpoint, CheckpointInfo, InputInfo, TrainConfig
-from edge_vss.training.pseudo_labels import FlowLabels, aggregated, chances_of, flow_labels, label_clip
+from edge_vss.training.pseudo_labels import FlowLabels, aggregated, chances_of, flow_labels
 
 HEIGHT, WIDTH = 6, 10
 
@@ -184,8 +184,8 @@ def test_a_network_labels_every_frame_of_a_clip_from_its_own_probabilities(kind:
     )
     checkpoint = Checkpoint(info=info, network=build_network(network).eval())
     (clip,) = open_dataset("street:[seed=3,clips=1,frames=4,size=40x60]").clips
-    labels = list(label_clip(checkpoint, clip, FlowLabels(before=1)))
-    chances = chances_of(checkpoint, clip)
+    chances = chances_of(checkpoint, clip, kept=2)
+    labels = [flow_labels(clip, index, chances, FlowLabels(before=1)) for index in range(4)]
     assert [found.shape for found in labels] == [(40, 60)] * 4
     guesses = [chances(index).argmax(dim=0).numpy() for index in range(4)]
     assert np.array_equal(labels[0], guesses[0])
