@@ -21,7 +21,7 @@ import torch
 
 from edge_vss.training import TrainConfig, TrainOptions, frames_of, train
 from edge_vss.training.frames import FrameStore
-from edge_vss.training.loop import RESUME
+from edge_vss.training.resume import RESUME
 
 DONE = "done.json"
 PR_SET_PDEATHSIG = 1

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -20,7 +20,7 @@ from edge_vss.errors import BadInput
 from edge_vss.networks import StagedNetwork
 from edge_vss.training.adversary import Adversary
 from edge_vss.training.batches import Batch, batches, to_batch
-from edge_vss.training.checkpoint import CheckpointInfo, read_metadata, read_tensors, save_checkpoint, write_tensors
+from edge_vss.training.checkpoint import CheckpointInfo, save_checkpoint
 from edge_vss.training.config import TrainConfig
 from edge_vss.training.frames import FrameStore
 from edge_vss.training.losses import balanced_weights
@@ -32,13 +32,13 @@ from edge_vss.training.optim import (
     restore_optimizer,
 )
 from edge_vss.training.recipes import LossContext, Recipe
+from edge_vss.training.resume import RESUME, ResumePoint, differences, read_resume, write_resume
 from edge_vss.training.teacher import Teacher
 from edge_vss.training.validate import score
 
-__all__ = ["CHECKPOINT", "LOG", "RESUME", "Loop", "processes", "run_identity"]
+__all__ = ["CHECKPOINT", "LOG", "Loop", "processes"]
 
 CHECKPOINT = "checkpoint.safetensors"
-RESUME = "resume.safetensors"
 LOG = "log.jsonl"
 LOG_EVERY = 50
 
@@ -76,8 +76,8 @@ class Loop:
     out: Path
     describe: Callable[[dict[str, object]], CheckpointInfo]
     """Results so far → what the checkpoint says about itself."""
-    identity: str
-    """What a resume point must agree on with this run."""
+    run_of: dict[str, Any]
+    """What this run depends on; a resume point must agree."""
     teacher: Teacher | None = None
     adversary: Adversary | None = None
     resume: bool = False
@@ -214,21 +214,13 @@ class Loop:
         tensors |= {f"optimizer/{name}": tensor for name, tensor in optimizer_tensors(self.optimizer).items()}
         if self.adversary:
             tensors |= {f"adversary/{name}": tensor for name, tensor in self.adversary.tensors().items()}
-        note = {"step": step, "best": self.best, "identity": self.identity}
-        write_tensors(
-            self.out / RESUME, {name: t.detach().cpu() for name, t in tensors.items()}, {"run": json.dumps(note)}
-        )
+        write_resume(self.out, ResumePoint(step=step, best=self.best, of=self.run_of), tensors)
 
     def _restore(self) -> int:
         path = self.out / RESUME
-        tensors, metadata = read_tensors(path)
-        try:
-            note = _note(metadata)
-            step, best, identity = note["step"], note["best"], note["identity"]
-        except (KeyError, msgspec.MsgspecError) as error:
-            raise BadInput(f"{path} is no resume point: {error}") from error
-        if identity != self.identity or not isinstance(step, int):
-            raise BadInput(f"{path} belongs to another run: its recipe, data, seed or configuration differ from these")
+        point, tensors = read_resume(self.out)
+        if differ := differences(point.of, self.run_of):
+            raise BadInput(f"{path} belongs to another run: {differ}")
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -242,26 +234,13 @@ class Loop:
             raise BadInput(f"{path} does not fit the network: {str(error).splitlines()[0]}") from error
         for name, tensor in part("average/").items():
             self.average.tensors[name].copy_(tensor)
-        self.best = best if isinstance(best, float) else None
-        return step
+        self.best = point.best
+        return point.step
 
     def _log(self, entry: dict[str, object]) -> None:
         if self.among.rank == 0:
             with (self.out / LOG).open("a") as file:
                 file.write(json.dumps(entry) + "\n")
-
-
-def run_identity(path: Path) -> str | None:
-    """Which run a resume point is of; None where it does not say."""
-    try:
-        identity = _note(read_metadata(path)).get("identity")
-    except (BadInput, KeyError, msgspec.MsgspecError):
-        return None
-    return identity if isinstance(identity, str) else None
-
-
-def _note(metadata: dict[str, str]) -> dict[str, int | float | str | None]:
-    return msgspec.json.decode(metadata["run"], type=dict[str, int | float | str | None])
 
 
 def _check_finite(parts: dict[str, Tensor], step: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -21,9 +21,10 @@ from edge_vss.training.checkpoint import CheckpointInfo, InputInfo, load_checkpo
 from edge_vss.training.config import TrainConfig, load_config
 from edge_vss.training.frames import FrameStore, load_frames
 from edge_vss.training.grouped_teacher import GroupedTeacher
-from edge_vss.training.loop import CHECKPOINT, RESUME, Loop, run_identity
+from edge_vss.training.loop import CHECKPOINT, Loop
 from edge_vss.training.quantisation import quantisation_aware
 from edge_vss.training.recipes import RECIPES, check_network, check_recipe
+from edge_vss.training.resume import RESUME, differences, run_at
 from edge_vss.training.teacher import load_teacher
 
 __all__ = ["TrainOptions", "TrainResult", "frames_of", "train"]
@@ -120,7 +121,7 @@ def train(
     adversary = Adversary(classes * config.loss.adversary_frames) if recipe.target else None
     if recipe.rounds:
         quantisation_aware(network, _views(store, config))
-    provenance = {
+    provenance: dict[str, Any] = {
         "recipe": options.recipe,
         "data": list(options.data),
         **({"target": list(options.target)} if options.target else {}),
@@ -133,8 +134,7 @@ def train(
     resumes = options.resume and (options.out / RESUME).exists()
     if options.resume and not resumes:
         _LOG.warning("%s: holds no resume point; training starts afresh", options.out)
-    identity = hashlib.sha256(msgspec.json.encode(provenance, order="sorted")).hexdigest()
-    _check_free(options, identity)
+    _check_free(options, provenance)
     make_folder(options.out)
     loop = Loop(
         network=network,
@@ -144,7 +144,7 @@ def train(
         seed=options.seed,
         out=options.out,
         describe=lambda results: _describe(config=config, store=store, training={**provenance, **results}),
-        identity=identity,
+        run_of=provenance,
         teacher=teacher,
         adversary=adversary,
         resume=resumes,
@@ -154,12 +154,12 @@ def train(
     return TrainResult(options.out / CHECKPOINT, best)
 
 
-def _check_free(options: TrainOptions, identity: str) -> None:
+def _check_free(options: TrainOptions, run: dict[str, Any]) -> None:
     """Refuse to write over what a run left, be it this one."""
-    path = options.out / RESUME
-    if options.resume or not path.exists():
+    if options.resume or not (options.out / RESUME).exists():
         return
-    if run_identity(path) != identity:
+    there = run_at(options.out)
+    if there is None or differences(there, run):
         raise BadInput(f"{options.out}: holds another run; choose another folder, or remove it first")
     raise BadInput(f"{options.out}: holds this run already; --resume goes on with it, another folder starts afresh")
 

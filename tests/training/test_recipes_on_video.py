@@ -31,10 +31,11 @@ from edge_vss.training import (
 from edge_vss.training.batches import Batch, batches, to_batch
 from edge_vss.training.checkpoint import read_tensors
 from edge_vss.training.frames import Looks, load_frames
-from edge_vss.training.loop import RESUME, Loop
+from edge_vss.training.loop import Loop
 from edge_vss.training.recipes import RECIPES, LossContext
 from edge_vss.training.recipes.schedule import old_states
 from edge_vss.training.recipes.temporal import along_the_flow
+from edge_vss.training.resume import RESUME
 
 STREET = "street:[seed=5,clips=2,frames=6,size=64x96,look=simulated]"
 CPU = torch.device("cpu")

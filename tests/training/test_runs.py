@@ -17,9 +17,10 @@ import torch
 
 from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.networks import build_network, network_config
-from edge_vss.training import TrainConfig, TrainOptions, load_checkpoint, train
-from edge_vss.training.checkpoint import read_tensors
-from edge_vss.training.loop import LOG, RESUME, Loop
+from edge_vss.training import AugmentConfig, TrainConfig, TrainOptions, load_checkpoint, train
+from edge_vss.training.checkpoint import read_tensors, write_tensors
+from edge_vss.training.loop import LOG, Loop
+from edge_vss.training.resume import RESUME
 
 
 def options(bands: str, out: Path, config: TrainConfig, **rest: object) -> TrainOptions:
@@ -67,8 +68,21 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_like_one_that_was_not(
 
 
 def test_a_resume_point_of_another_run_is_refused(bands: str, tiny: TrainConfig, finished: Path) -> None:
-    with pytest.raises(BadInput, match="belongs to another run"):
+    with pytest.raises(BadInput, match=r"belongs to another run: seed was 0, is 7$"):
         train(options(bands, finished, tiny, seed=7, resume=True))
+    other = msgspec.structs.replace(tiny, rate=0.5, augment=AugmentConfig(scale=(1, 1)), clip=1.0, power=0.1)
+    with pytest.raises(BadInput, match=r"config\.power was \S+, is 0\.1.*and \d+ more$"):
+        train(options(bands, finished, other, resume=True))
+
+
+def test_a_resume_point_of_another_version_says_so(bands: str, tiny: TrainConfig, tmp_path: Path) -> None:
+    write_tensors(
+        tmp_path / RESUME, {"network/a": torch.zeros(1)}, {"run": '{"step": 4, "best": null, "identity": "x"}'}
+    )
+    with pytest.raises(BadInput, match="no resume point of this version"):
+        train(options(bands, tmp_path, tiny, resume=True))
+    with pytest.raises(BadInput, match="holds another run"):
+        train(options(bands, tmp_path, tiny))
 
 
 def test_what_another_run_left_is_not_written_over(bands: str, tiny: TrainConfig, finished: Path) -> None:

@@ -20,9 +20,10 @@ from edge_vss.training.batches import batches
 from edge_vss.training.checkpoint import read_tensors
 from edge_vss.training.frames import Looks, load_frames
 from edge_vss.training.grouped_teacher import GroupedTeacher, grouped_scores
-from edge_vss.training.loop import LOG, RESUME, Loop
+from edge_vss.training.loop import LOG, Loop
 from edge_vss.training.optim import learning_rate
 from edge_vss.training.recipes import RECIPES
+from edge_vss.training.resume import RESUME
 from edge_vss.training.teacher import StagedTeacher
 from edge_vss.training.train import _initialise
 
