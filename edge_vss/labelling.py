@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import glob
 import logging
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from edge_vss.bundle import load_bundle
 from edge_vss.data.cameras import CameraOptions
@@ -19,6 +16,7 @@ from edge_vss.data.frame_source import FrameSource
 from edge_vss.data.sources import open_source
 from edge_vss.errors import BadInput
 from edge_vss.frame import Frame
+from edge_vss.interrupts import ended_by_signals
 from edge_vss.run_stats import RunStats
 from edge_vss.runtime import Labelled, Loop, LoopSource, Pipeline
 from edge_vss.sinks import Sink, check_kind, open_sink
@@ -174,7 +172,7 @@ def _loop(
     start = time.perf_counter()
     with (
         Loop(pipeline, frames, limit=limit, realtime=realtime, notify=True) as loop,
-        _stopped_by_signals(loop) as signals,
+        ended_by_signals(loop.stop) as signals,
     ):
         try:
             for labelled in loop:
@@ -186,34 +184,6 @@ def _loop(
                 _LOG.warning("an engine failed; %s took over", pipeline.info.variant)
         if signals:
             raise KeyboardInterrupt
-
-
-@contextmanager
-def _stopped_by_signals(loop: Loop) -> Iterator[list[int]]:
-    """While the block runs, a signal that would interrupt it in the middle of an output ends the loop instead.
-
-    What was labelled can still be taken. The second signal interrupts as it always does. Yields those that came.
-    """
-    came: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
-    before = {number: handler for number, handler in before.items() if callable(handler)}
-
-    def put_back() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        put_back()
-        loop.stop()
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield came
-    finally:
-        put_back()
 
 
 def _close(sinks: Sequence[Sink]) -> None:

@@ -91,7 +91,7 @@ def label(
         int, typer.Option(min=0, max=32, metavar="N", help="--by flow: earlier frames that have a say.")
     ] = 2,
     coverage: Annotated[
-        float, typer.Option(max=1, metavar="S", help="--by flow: share of each class that keeps its label in a frame.")
+        float, typer.Option(min=0, max=1, metavar="S", help="--by flow: share of each class in a frame that is kept.")
     ] = 1.0,
     limit: Annotated[
         int | None, typer.Option("--frames", min=1, metavar="N", help="Of each clip, the first ones.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ __all__ = [
     "write_tensors",
 ]
 
-KEY = "edge_vss"
+KEY, DIGEST = "edge_vss", "sha256"
 VERSION = 1
 ZOO = "zoo:"
 
@@ -87,7 +88,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata))
+    packed = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    content = safetensors.torch.save(packed, {**metadata, DIGEST: _digest(packed, metadata)})
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -106,7 +108,23 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         BadInput: It is missing or damaged.
     """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    digest = metadata.pop(DIGEST, None)  # not in files of old
+    if digest is not None and digest != _digest(tensors, metadata):
+        raise BadInput(f"{path} is damaged: what it holds is not what was written")
+    return tensors, metadata
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, shapes and values, whatever order a file has them in."""
+    found = hashlib.sha256()
+    for name in sorted(metadata):
+        found.update(f"{name} {metadata[name]}\n".encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -236,7 +236,7 @@ def load_config(path: Path, default: TrainConfig = DEFAULT) -> TrainConfig:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if isinstance(error, msgspec.ValidationError):
-            raise BadInput(f"{path}: {error}") from error
+            raise BadInput(f"{path}: {error}; docs/training.md lists the keys") from error
         raise BadInput(f"{path}: is no TOML ({error}); docs/training.md has an example") from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadInput(f"{path}: {error}") from error

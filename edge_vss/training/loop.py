@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from edge_vss.errors import BadInput
+from edge_vss.interrupts import ended_by_signals
 from edge_vss.networks import StagedNetwork
 from edge_vss.training.adversary import Adversary
 from edge_vss.training.batches import Batch, batches, to_batch
@@ -38,6 +40,7 @@ from edge_vss.training.validate import score
 
 __all__ = ["CHECKPOINT", "LOG", "Loop", "processes"]
 
+_LOG = logging.getLogger("edge_vss")
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"
 LOG_EVERY = 50
@@ -125,7 +128,7 @@ class Loop:
             clips_from=self.second_from or 0,
         )
         clock, since = time.monotonic(), start
-        with contextlib.closing(source):
+        with contextlib.closing(source), ended_by_signals() as signals:
             for views in source:
                 step = views.step
                 parts = self._step(to_batch(views, config, self.device), steps)
@@ -137,7 +140,7 @@ class Loop:
                 logs = last or done % LOG_EVERY == 0
                 saves = not last and done % (config.save_every * per_epoch) == 0
                 validates = not last and config.validate_every and done % (config.validate_every * per_epoch) == 0
-                if logs or saves or validates:
+                if logs or saves or validates or signals:
                     _check_finite(parts, done)
                 if logs:
                     rate = (done - since) * config.batch * world / (time.monotonic() - clock)
@@ -146,8 +149,11 @@ class Loop:
                 if validates:
                     self._validate(done)
                     clock, since = time.monotonic(), done
-                if saves:
+                if saves or signals:
                     self._save_resume(done)
+                if signals and not last:
+                    _LOG.warning("%s: stopped after %d of %d steps; --resume goes on from there", self.out, done, steps)
+                    raise KeyboardInterrupt
         self._validate(steps)
         self._save_resume(steps)
         if self.among.world > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.networks import build_network, network_config
 from edge_vss.training import AugmentConfig, TrainConfig, TrainOptions, load_checkpoint, train
 from edge_vss.training.checkpoint import read_tensors, write_tensors
-from edge_vss.training.loop import LOG, Loop
+from edge_vss.training.loop import CHECKPOINT, LOG, Loop
 from edge_vss.training.resume import RESUME
 
 
@@ -65,6 +66,39 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_like_one_that_was_not(
     whole, resumed = (read_tensors(folder / RESUME)[0] for folder in (finished, tmp_path))
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_run_that_is_asked_to_stop_leaves_a_resume_point_of_the_step_at_hand(
+    bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Loop._step
+
+    def signalled(self: Loop, batch: object, steps: int) -> object:
+        if batch.step == 4:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, batch, steps)  # type: ignore[arg-type]
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_step", signalled)
+        with pytest.raises(KeyboardInterrupt):
+            train(options(bands, tmp_path, tiny))
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+    assert json.loads(read_tensors(tmp_path / RESUME)[1]["run"])["step"] == 5
+    train(options(bands, tmp_path, tiny, resume=True))
+    assert (tmp_path / CHECKPOINT).read_bytes() == (finished / CHECKPOINT).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "resume.safetensors"])
+def test_a_changed_byte_is_noticed(bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path, name: str) -> None:
+    content = bytearray((finished / name).read_bytes())
+    content[-1000] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match="is damaged: what it holds is not what was written"):
+        read_tensors(tmp_path / name)
+    if name == RESUME:
+        with pytest.raises(BadInput, match="is damaged"):
+            train(options(bands, tmp_path, tiny, resume=True))
 
 
 def test_a_resume_point_of_another_run_is_refused(bands: str, tiny: TrainConfig, finished: Path) -> None:
