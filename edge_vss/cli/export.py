@@ -18,7 +18,10 @@ __all__ = ["export"]
 
 
 def export(
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="BUNDLE", help="Folder, or .zip, to write.")],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="BUNDLE", help="Folder, or .zip, to write; one that is there is replaced."),
+    ],
     checkpoint: Annotated[str | None, typer.Argument(metavar="CHECKPOINT", help="File or zoo:NAME.")] = None,
     size: Annotated[str | None, typer.Option(metavar="HxW", help="Network input, pixels; default: as trained.")] = None,
     calibration: Annotated[
