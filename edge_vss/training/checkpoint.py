@@ -89,7 +89,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     packed = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(packed, {**metadata, DIGEST: _digest(packed, metadata)})
+    # As a tensor: entries of the metadata are written in an order that changes, and equal runs leave equal files.
+    content = safetensors.torch.save({**packed, DIGEST: _digest(packed, metadata)}, dict(metadata))
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -108,15 +109,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         BadInput: It is missing or damaged.
     """
     with _opened(path) as file:
-        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    digest = metadata.pop(DIGEST, None)  # not in files of old
-    if digest is not None and digest != _digest(tensors, metadata):
+        names = file.keys()
+        tensors, metadata = {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+    digest = tensors.pop(DIGEST, None)  # not in files of old
+    if digest is not None and not torch.equal(digest, _digest(tensors, metadata)):
         raise BadInput(f"{path} is damaged: what it holds is not what was written")
     return tensors, metadata
 
 
-def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """SHA-256 of names, shapes and values, whatever order a file has them in."""
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Tensor:
+    """(32,) uint8, SHA-256 of names, shapes and values, whatever order a file has them in."""
     found = hashlib.sha256()
     for name in sorted(metadata):
         found.update(f"{name} {metadata[name]}\n".encode())
@@ -124,7 +126,7 @@ def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
         tensor = tensors[name]
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+    return torch.tensor(list(found.digest()), dtype=torch.uint8)
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -140,7 +140,8 @@ class Loop:
                 logs = last or done % LOG_EVERY == 0
                 saves = not last and done % (config.save_every * per_epoch) == 0
                 validates = not last and config.validate_every and done % (config.validate_every * per_epoch) == 0
-                if logs or saves or validates or signals:
+                stops = bool(signals) and not last
+                if logs or saves or validates or stops:
                     _check_finite(parts, done)
                 if logs:
                     rate = (done - since) * config.batch * world / (time.monotonic() - clock)
@@ -149,9 +150,9 @@ class Loop:
                 if validates:
                     self._validate(done)
                     clock, since = time.monotonic(), done
-                if saves or signals:
+                if saves or stops:
                     self._save_resume(done)
-                if signals and not last:
+                if stops:
                     _LOG.warning("%s: stopped after %d of %d steps; --resume goes on from there", self.out, done, steps)
                     raise KeyboardInterrupt
         self._validate(steps)

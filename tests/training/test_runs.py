@@ -15,12 +15,13 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from steps import before_step, kill
 
 from edge_vss.errors import BadInput, WrongUsage
 from edge_vss.networks import build_network, network_config
 from edge_vss.training import AugmentConfig, TrainConfig, TrainOptions, load_checkpoint, train
 from edge_vss.training.checkpoint import read_tensors, write_tensors
-from edge_vss.training.loop import CHECKPOINT, LOG, Loop
+from edge_vss.training.loop import CHECKPOINT, LOG
 from edge_vss.training.resume import RESUME
 
 
@@ -48,19 +49,10 @@ def test_a_short_run_learns_and_its_checkpoint_says_how(finished: Path, tiny: Tr
 
 
 def test_a_killed_run_goes_on_and_ends_bit_for_bit_like_one_that_was_not(
-    bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path
 ) -> None:
-    step = Loop._step
-
-    def killed(self: Loop, batch: object, steps: int) -> object:
-        if batch.step == 5:  # type: ignore[attr-defined]
-            raise KeyboardInterrupt
-        return step(self, batch, steps)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train(options(bands, tmp_path, tiny))
+    with before_step(5, kill), pytest.raises(KeyboardInterrupt):
+        train(options(bands, tmp_path, tiny))
     assert json.loads(read_tensors(tmp_path / RESUME)[1]["run"])["step"] == 4
     train(options(bands, tmp_path, tiny, resume=True))
     whole, resumed = (read_tensors(folder / RESUME)[0] for folder in (finished, tmp_path))
@@ -69,20 +61,11 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_like_one_that_was_not(
 
 
 def test_a_run_that_is_asked_to_stop_leaves_a_resume_point_of_the_step_at_hand(
-    bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bands: str, tiny: TrainConfig, finished: Path, tmp_path: Path
 ) -> None:
-    step = Loop._step
-
-    def signalled(self: Loop, batch: object, steps: int) -> object:
-        if batch.step == 4:  # type: ignore[attr-defined]
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(self, batch, steps)  # type: ignore[arg-type]
-
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_step", signalled)
-        with pytest.raises(KeyboardInterrupt):
-            train(options(bands, tmp_path, tiny))
+    with before_step(4, lambda loop: signal.raise_signal(signal.SIGINT)), pytest.raises(KeyboardInterrupt):
+        train(options(bands, tmp_path, tiny))
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     assert json.loads(read_tensors(tmp_path / RESUME)[1]["run"])["step"] == 5
     train(options(bands, tmp_path, tiny, resume=True))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from steps import before_step, kill
 from torch import nn
 
 from edge_vss.errors import BadInput, WrongUsage
@@ -95,21 +96,16 @@ def test_seconds_of_training_on_street_clips_lower_every_loss(quick: TrainConfig
 
 
 def test_a_killed_run_goes_on_and_ends_bit_for_bit_like_one_that_was_not(
-    quick: TrainConfig, teacher: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: TrainConfig, teacher: str, finished: Path, tmp_path: Path
 ) -> None:
     """The kill falls on the second step on real clips, right behind the change of phase."""
-    step = Loop._step
 
-    def killed(self: Loop, batch: object, steps: int) -> object:
-        if batch.step == 13:  # type: ignore[attr-defined]
-            assert self.second_from == 12
-            raise KeyboardInterrupt
-        return step(self, batch, steps)  # type: ignore[arg-type]
+    def killed(loop: Loop) -> None:
+        assert loop.second_from == 12
+        kill(loop)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path, quick, teacher=teacher)
+    with before_step(13, killed), pytest.raises(KeyboardInterrupt):
+        run(tmp_path, quick, teacher=teacher)
     assert json.loads(read_tensors(tmp_path / RESUME)[1]["run"])["step"] == 12
     run(tmp_path, quick, teacher=teacher, resume=True)
     whole, resumed = (read_tensors(folder / RESUME)[0] for folder in (finished, tmp_path))
